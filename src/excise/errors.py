@@ -1,0 +1,221 @@
+"""The family of errors: every mistake a user can make has a type here.
+
+```
+ExciseError
+├── DopesheetError          a schedule file that cannot be read as written   (also a ValueError)
+├── ScheduleError           a schedule that cannot drive this training        (also a ValueError)
+├── UnknownNameError        a name that matches nothing, with the nearest     (also a LookupError)
+│   ├── UnknownLayerError
+│   ├── UnknownLabelError
+│   ├── UnknownPropertyError
+│   ├── UnknownConceptError
+│   └── UnknownRecipeError
+├── ShapeError              a tensor or a setting of the wrong width          (also a ValueError)
+├── SettingError            a value outside its range                         (also a ValueError)
+├── CaptureError            a layer whose activations cannot be captured      (also a RuntimeError)
+├── NonFiniteError          a loss that became NaN or infinite in training    (also an ArithmeticError)
+├── SurgeryError
+│   ├── DimsError           dims that this layer does not have                (also a ValueError)
+│   ├── UnfollowableError   data flow that cannot be followed: names the module in the way
+│   └── InexactEditError    an edit that did not do what it promised
+└── RunError                a run directory that cannot be written or read    (also an OSError)
+
+ExciseWarning               (a UserWarning)
+├── UnusedColumnWarning     a schedule column that drives nothing
+└── UnmatchedLabelWarning   a term whose labels a batch does not carry
+```
+
+An error says what was asked, what came, what to do, and the nearest valid names. A broken invariant of
+our own is an `assert`, never one of these.
+"""
+
+import difflib
+from collections.abc import Iterable
+
+__all__ = [
+    "CaptureError",
+    "DimsError",
+    "DopesheetError",
+    "ExciseError",
+    "ExciseWarning",
+    "InexactEditError",
+    "NonFiniteError",
+    "RunError",
+    "ScheduleError",
+    "SettingError",
+    "ShapeError",
+    "SurgeryError",
+    "UnfollowableError",
+    "UnknownConceptError",
+    "UnknownLabelError",
+    "UnknownLayerError",
+    "UnknownNameError",
+    "UnknownPropertyError",
+    "UnknownRecipeError",
+    "UnmatchedLabelWarning",
+    "UnusedColumnWarning",
+]
+
+
+class ExciseError(Exception):
+    """Base of every error that excise raises for a user's mistake."""
+
+
+class DopesheetError(ExciseError, ValueError):
+    """A schedule file that cannot be read as written; the message names the line and the column."""
+
+
+class ScheduleError(ExciseError, ValueError):
+    """A schedule that reads well but cannot drive this training."""
+
+
+class UnknownNameError(ExciseError, LookupError):
+    """A name that matches nothing.
+
+    Args:
+        asked: the name that was asked for.
+        known: every valid name, in the order that a reader expects.
+        where: what was searched, as the end of a sentence ("in the model").
+    """
+
+    kind = "name"
+
+    def __init__(self, asked: str, known: Iterable[str], where: str = "") -> None:
+        self.asked = asked
+        self.known = tuple(known)
+        self.where = where
+        self.nearest = tuple(nearest(asked, self.known))
+        super().__init__(asked, self.known, where)
+
+    def __str__(self) -> str:
+        place = f" {self.where}" if self.where else ""
+        lines = [f"there is no {self.kind} {self.asked!r}{place}."]
+        if self.nearest:
+            lines.append(f"Did you mean {' or '.join(map(repr, self.nearest))}?")
+        if self.known:
+            lines.append(f"Known: {shorten(self.known)}.")
+        else:
+            lines.append(f"There is no {self.kind} at all{place}.")
+        return " ".join(lines)
+
+
+class UnknownLayerError(UnknownNameError):
+    """A layer name that no module of the model has."""
+
+    kind = "layer"
+
+
+class UnknownLabelError(UnknownNameError):
+    """A label that the batches do not carry."""
+
+    kind = "label"
+
+
+class UnknownPropertyError(UnknownNameError):
+    """A property that the schedule does not have."""
+
+    kind = "property"
+
+
+class UnknownConceptError(UnknownNameError):
+    """A concept that the domain does not define."""
+
+    kind = "concept"
+
+
+class UnknownRecipeError(UnknownNameError):
+    """A recipe that the catalogue does not hold."""
+
+    kind = "recipe"
+
+
+class ShapeError(ExciseError, ValueError):
+    """A tensor or a setting of the wrong width."""
+
+
+class SettingError(ExciseError, ValueError):
+    """A value outside its range."""
+
+
+class CaptureError(ExciseError, RuntimeError):
+    """A layer whose activations cannot be captured: it did not run, or its output is no tensor."""
+
+
+class NonFiniteError(ExciseError, ArithmeticError):
+    """A loss that became NaN or infinite.
+
+    Args:
+        term: the name of the term (or "objective") that first became non-finite.
+        step: the optimiser step, counted from 0.
+        value: what it became.
+    """
+
+    def __init__(self, term: str, step: int, value: float) -> None:
+        self.term = term
+        self.step = step
+        self.value = value
+        super().__init__(term, step, value)
+
+    def __str__(self) -> str:
+        return (
+            f"{self.term!r} became {self.value} at step {self.step}. Lower its weight or the learning rate "
+            f"around that step, or look for inputs that are not finite; what was logged before is kept."
+        )
+
+
+class SurgeryError(ExciseError):
+    """An edit of weights that cannot be made."""
+
+
+class DimsError(SurgeryError, ValueError):
+    """Dims that the layer does not have, twice the same one, or all of them."""
+
+
+class UnfollowableError(SurgeryError):
+    """Data flow that cannot be followed.
+
+    Args:
+        culprit: the module path or the operation in the way.
+        reason: why it cannot be followed, and what to do, as whole sentences.
+    """
+
+    def __init__(self, culprit: str, reason: str) -> None:
+        self.culprit = culprit
+        self.reason = reason
+        super().__init__(culprit, reason)
+
+    def __str__(self) -> str:
+        return f"{self.culprit!r} is in the way: {self.reason}"
+
+
+class InexactEditError(SurgeryError):
+    """An edit whose result on the example inputs differs from what it promised."""
+
+
+class RunError(ExciseError, OSError):
+    """A run directory that cannot be written or read."""
+
+
+class ExciseWarning(UserWarning):
+    """Base of every warning that excise gives."""
+
+
+class UnusedColumnWarning(ExciseWarning):
+    """A schedule column that drives nothing."""
+
+
+class UnmatchedLabelWarning(ExciseWarning):
+    """A term whose labels a batch does not carry."""
+
+
+def nearest(asked: str, known: Iterable[str]) -> list[str]:
+    """Up to three names of `known` that look like `asked`, most alike first; case does not matter."""
+    by_folded = {name.casefold(): name for name in known}
+    return [by_folded[name] for name in difflib.get_close_matches(asked.casefold(), by_folded, n=3, cutoff=0.6)]
+
+
+def shorten(names: Iterable[str], limit: int = 20) -> str:
+    """`names` as one comma-separated line, cut after `limit` of them with the count of the rest."""
+    listed = [repr(name) for name in names]
+    rest = len(listed) - limit
+    return ", ".join(listed[:limit]) + (f" and {rest} more" if rest > 0 else "")
