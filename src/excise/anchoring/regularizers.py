@@ -1,0 +1,332 @@
+"""Losses that shape where concepts lie: one value a sample, on the activations of one layer.
+
+Each regularizer is a frozen description, called with activations `[..., latent]`; it gives `[...]`, one value
+a sample. Which samples count, and how much, is the business of `Term`. Any function with that signature can
+stand in for one of these.
+
+The formulas are those of *Sparse Concept Anchoring for Interpretable and Controllable Neural Representations*
+(arXiv 2512.12469).
+"""
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional
+
+from excise.errors import SettingError, ShapeError
+
+__all__ = [
+    "Anchor",
+    "AngularAnchor",
+    "AntiAnchor",
+    "AxisAlignedSubspace",
+    "Planarity",
+    "Regularizer",
+    "Separate",
+    "Unitarity",
+]
+
+SMALLEST_NORM = 1e-12
+"""The floor that torch's `normalize` has, below which a direction is not scaled to length 1."""
+
+TOGETHER = 1.001e-5
+"""The tolerance of `torch.isclose(c, 1)`: 1e-8 + 1e-5. (No cosine exceeds 1 by more than rounding.)"""
+
+
+class Regularizer(ABC):
+    """A per-sample loss on latents, and its slope.
+
+    `__call__` is the definition, differentiable any number of times. `value_and_slope` is what a training step
+    needs: the weighted sum of the values and its gradient, written out so that a step builds no graph for it.
+    """
+
+    @abstractmethod
+    def __call__(self, activations: Float[Tensor, "*batch latent"]) -> Float[Tensor, "*batch"]:
+        """The loss of each sample."""
+
+    @abstractmethod
+    def value_and_slope(
+        self, activations: Float[Tensor, "batch latent"], shares: Float[Tensor, " batch"]
+    ) -> tuple[Float[Tensor, ""], Float[Tensor, "batch latent"]]:
+        """The sum of shares x values, and its gradient by the activations; neither carries a graph."""
+
+    def check_width(self, width: int) -> None:
+        """Refuse a layer of `width` features that this regularizer cannot be used on.
+
+        Raises:
+            ShapeError: the widths do not fit.
+        """
+
+
+@dataclass(frozen=True)
+class Unitarity(Regularizer):
+    """Draws latents towards the unit sphere: (|a| - 1)^2."""
+
+    def __call__(self, activations: Float[Tensor, "*batch latent"]) -> Float[Tensor, "*batch"]:
+        """The squared distance of each latent's length from 1."""
+        return (torch.linalg.vector_norm(activations, dim=-1) - 1).square()
+
+    def value_and_slope(
+        self, activations: Float[Tensor, "batch latent"], shares: Float[Tensor, " batch"]
+    ) -> tuple[Float[Tensor, ""], Float[Tensor, "batch latent"]]:
+        """The weighted sum, and its gradient: 2 (|a| - 1) a / |a|."""
+        norms = torch.linalg.vector_norm(activations, dim=-1)
+        excess = norms - 1
+        pull = shares * excess
+        slope = activations * (pull * 2 / norms.clamp_min(SMALLEST_NORM)).unsqueeze(-1)
+        return torch.dot(pull, excess), slope
+
+
+@dataclass(frozen=True, init=False)
+class _Pointed(Regularizer):
+    """A regularizer that holds latents against one point of the layer's space."""
+
+    point: tuple[float, ...]
+
+    def __init__(self, point: Sequence[float]) -> None:
+        values = tuple(float(value) for value in point)
+        if not values or not all(map(math.isfinite, values)):
+            raise SettingError(f"{type(self).__name__} takes a point of finite numbers; {values} came.")
+        object.__setattr__(self, "point", values)
+
+    def check_width(self, width: int) -> None:
+        """Refuse a layer that is not as wide as the point.
+
+        Raises:
+            ShapeError: the widths differ.
+        """
+        if len(self.point) != width:
+            raise ShapeError(
+                f"{type(self).__name__} has a point of {len(self.point)} coordinates, but the layer has {width}; "
+                f"give one coordinate for each feature of the layer."
+            )
+
+
+class Anchor(_Pointed):
+    """Draws latents to a point p: |a - p|^2.
+
+    Args:
+        point: where the concept shall lie, one coordinate for each feature of the layer.
+
+    Raises:
+        SettingError: the point is empty or not finite.
+    """
+
+    def __call__(self, activations: Float[Tensor, "*batch latent"]) -> Float[Tensor, "*batch"]:
+        """The squared distance of each latent from the point."""
+        return (activations - constant_like(self.point, activations)).square().sum(dim=-1)
+
+    def value_and_slope(
+        self, activations: Float[Tensor, "batch latent"], shares: Float[Tensor, " batch"]
+    ) -> tuple[Float[Tensor, ""], Float[Tensor, "batch latent"]]:
+        """The weighted sum, and its gradient: 2 (a - p)."""
+        offset = activations - constant_like(self.point, activations)
+        pull = offset * shares.unsqueeze(-1)
+        return torch.dot(pull.flatten(), offset.flatten()), pull * 2
+
+
+class _Directed(_Pointed):
+    """A regularizer of the cosine to one direction; only the direction of its point counts."""
+
+    def __init__(self, point: Sequence[float]) -> None:
+        super().__init__(point)
+        if not any(self.point):
+            raise SettingError(f"{type(self).__name__} takes a direction; the zero vector has none.")
+
+    @abstractmethod
+    def _of_cosine(self, cosine: Float[Tensor, "*batch"]) -> Float[Tensor, "*batch"]:
+        """The loss of each sample as a function of its cosine."""
+
+    @abstractmethod
+    def _slope_of_cosine(self, cosine: Float[Tensor, " batch"]) -> Float[Tensor, " batch"]:
+        """The derivative of that function."""
+
+    def __call__(self, activations: Float[Tensor, "*batch latent"]) -> Float[Tensor, "*batch"]:
+        """The loss of each sample, from its cosine to the direction."""
+        return self._of_cosine(functional.normalize(activations, dim=-1) @ self._direction(activations))
+
+    def value_and_slope(
+        self, activations: Float[Tensor, "batch latent"], shares: Float[Tensor, " batch"]
+    ) -> tuple[Float[Tensor, ""], Float[Tensor, "batch latent"]]:
+        """The weighted sum, and its gradient: the derivative by the cosine times (p - cos(a, p) a/|a|) / |a|."""
+        direction = self._direction(activations)
+        norms = torch.linalg.vector_norm(activations, dim=-1).clamp_min(SMALLEST_NORM)
+        cosine = (activations @ direction) / norms
+        pull = shares * self._slope_of_cosine(cosine) / norms
+        slope = torch.outer(pull, direction) - activations * (pull * cosine / norms).unsqueeze(-1)
+        return torch.dot(shares, self._of_cosine(cosine)), slope
+
+    def _direction(self, activations: Tensor) -> Tensor:
+        length = math.hypot(*self.point)
+        return constant_like(tuple(value / length for value in self.point), activations)
+
+
+class AngularAnchor(_Directed):
+    """Turns latents towards a direction p: 1 - cos(a, p), in [0, 2].
+
+    Args:
+        point: a vector of any length in the direction where the concept shall lie.
+
+    Raises:
+        SettingError: the vector is empty, zero or not finite.
+    """
+
+    def _of_cosine(self, cosine: Float[Tensor, "*batch"]) -> Float[Tensor, "*batch"]:
+        return 1 - cosine
+
+    def _slope_of_cosine(self, cosine: Float[Tensor, " batch"]) -> Float[Tensor, " batch"]:
+        return -torch.ones_like(cosine)
+
+
+@dataclass(frozen=True, init=False)
+class AntiAnchor(_Directed):
+    """Keeps latents away from a direction p: max(0, cos(a, p)), or (cos(a, p) + 1) / 2; both in [0, 1].
+
+    Args:
+        point: a vector of any length in the direction that shall stay empty.
+        full: False acts on the hemisphere around the direction only; True on the whole sphere.
+
+    Raises:
+        SettingError: the vector is empty, zero or not finite.
+    """
+
+    full: bool = False
+
+    def __init__(self, point: Sequence[float], full: bool = False) -> None:
+        super().__init__(point)
+        object.__setattr__(self, "full", full)
+
+    def _of_cosine(self, cosine: Float[Tensor, "*batch"]) -> Float[Tensor, "*batch"]:
+        return (cosine + 1) / 2 if self.full else cosine.relu()
+
+    def _slope_of_cosine(self, cosine: Float[Tensor, " batch"]) -> Float[Tensor, " batch"]:
+        return torch.full_like(cosine, 0.5) if self.full else (cosine > 0).to(cosine.dtype)
+
+
+@dataclass(frozen=True, init=False)
+class AxisAlignedSubspace(Regularizer):
+    """Draws latents into the subspace of some axes: the sum of a_i^2 over i not in dims.
+
+    Args:
+        dims: the axes that span the subspace, distinct, counted from 0.
+        inverted: True keeps latents out of the subspace instead: the sum runs over i in dims.
+
+    Raises:
+        SettingError: dims are empty, negative or repeated.
+    """
+
+    dims: tuple[int, ...]
+    inverted: bool = False
+
+    def __init__(self, dims: Sequence[int], inverted: bool = False) -> None:
+        chosen = tuple(int(dim) for dim in dims)
+        if not chosen or min(chosen) < 0 or len(set(chosen)) != len(chosen):
+            raise SettingError(f"AxisAlignedSubspace takes distinct dims from 0 upward; {chosen} came.")
+        object.__setattr__(self, "dims", chosen)
+        object.__setattr__(self, "inverted", inverted)
+
+    def __call__(self, activations: Float[Tensor, "*batch latent"]) -> Float[Tensor, "*batch"]:
+        """The squared length of each latent's part outside (or, inverted, inside) the subspace."""
+        return activations.square() @ self._counted(activations)
+
+    def value_and_slope(
+        self, activations: Float[Tensor, "batch latent"], shares: Float[Tensor, " batch"]
+    ) -> tuple[Float[Tensor, ""], Float[Tensor, "batch latent"]]:
+        """The weighted sum, and its gradient: 2 a_i where i counts."""
+        pull = activations * self._counted(activations) * shares.unsqueeze(-1)
+        return torch.dot(pull.flatten(), activations.flatten()), pull * 2
+
+    def check_width(self, width: int) -> None:
+        """Refuse a layer that lacks one of the dims.
+
+        Raises:
+            ShapeError: a dim lies outside the layer.
+        """
+        if max(self.dims) >= width:
+            raise ShapeError(
+                f"{type(self).__name__} has dims {self.dims}, but the layer's run from 0 to {width - 1}."
+            )
+
+    def _counted(self, activations: Tensor) -> Tensor:
+        width = activations.shape[-1]
+        return constant_like(tuple(float((dim in self.dims) == self.inverted) for dim in range(width)), activations)
+
+
+class Planarity(AxisAlignedSubspace):
+    """Draws latents into the plane of the first two axes: AxisAlignedSubspace((0, 1))."""
+
+    def __init__(self) -> None:
+        super().__init__((0, 1))
+
+
+@dataclass(frozen=True)
+class Separate(Regularizer):
+    """Pushes the latents of a batch apart: value_i = sum over j of c_ij^power.
+
+    c_ij is the cosine between samples i and j. Pairs that lie together (the sample itself, and duplicates:
+    |c_ij - 1| <= 1e-5) are set to 0 and carry no gradient; with `shift`, every c becomes (c + 1) / 2. Of all
+    regularizers only this one's cost grows with the square of the batch.
+
+    Args:
+        power: at least 1, and whole unless shifted; a high power acts on close neighbours only.
+        shift: True counts opposite directions as furthest apart; False counts orthogonal ones so
+            (for an even power).
+
+    Raises:
+        SettingError: the power is below 1, or broken without `shift` (a negative cosine has no broken power).
+    """
+
+    power: float = 1.0
+    shift: bool = True
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.power) and self.power >= 1):
+            raise SettingError(f"Separate takes a power of at least 1; {self.power} came.")
+        if not self.shift and self.power != int(self.power):
+            raise SettingError(f"without shift, Separate takes a whole power; {self.power} came.")
+
+    def __call__(self, activations: Float[Tensor, "*batch latent"]) -> Float[Tensor, "*batch"]:
+        """How crowded each latent is by the others of the batch; all leading axes are one batch."""
+        directions = functional.normalize(activations.reshape(-1, activations.shape[-1]), dim=-1)
+        cosines = directions @ directions.T
+        apart = cosines.masked_fill(cosines >= 1 - TOGETHER, 0.0)
+        if self.shift:
+            apart = (apart + 1) / 2
+        return apart.pow(self.power).sum(dim=-1).reshape(activations.shape[:-1])
+
+    def value_and_slope(
+        self, activations: Float[Tensor, "batch latent"], shares: Float[Tensor, " batch"]
+    ) -> tuple[Float[Tensor, ""], Float[Tensor, "batch latent"]]:
+        """The weighted sum, and its gradient by way of the directions a/|a|."""
+        norms = torch.linalg.vector_norm(activations, dim=-1, keepdim=True).clamp_min_(SMALLEST_NORM)
+        directions = activations / norms
+        cosines = directions @ directions.T
+        together = cosines >= 1 - TOGETHER
+        apart = cosines.masked_fill_(together, 0.0)
+        factor = self.power
+        if self.shift:
+            apart = apart.add_(1).mul_(0.5)
+            factor = self.power / 2
+        slopes = apart.pow(self.power - 1)
+        value = torch.dot(apart.mul_(slopes).sum(dim=-1), shares)
+        slopes = slopes.masked_fill_(together, 0.0)
+        column = (shares * factor).unsqueeze(-1)
+        to_directions = (slopes @ directions) * column + slopes @ (directions * column)
+        along = (to_directions * directions).sum(dim=-1, keepdim=True)
+        return value, torch.addcmul(to_directions, directions, along, value=-1).div_(norms)
+
+
+def constant_like(values: tuple[float, ...], activations: Tensor) -> Tensor:
+    """`values` as a tensor of the activations' dtype, on their device; made once."""
+    return _constant(values, activations.dtype, activations.device)
+
+
+@lru_cache(maxsize=256)
+def _constant(values: tuple[float, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
+    return torch.tensor(values, dtype=dtype, device=device)

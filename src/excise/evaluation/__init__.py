@@ -1,0 +1,5 @@
+"""Measure what an edit took, and what it left."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,0 +1,247 @@
+"""Trains one model: the plain loop, with an anchoring's terms and a schedule, and little else in the hot path.
+
+Data comes from memory, torch's settings suit the model, and numbers leave the loop only when a step is logged.
+The same seed gives the same bits on the same machine.
+"""
+
+import math
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.optim import Optimizer
+
+from excise.anchoring import Anchoring, AttachedTerms
+from excise.compute import suited_to
+from excise.errors import NonFiniteError, ScheduleError, SettingError
+from excise.seeding import generator
+from excise.stream import Batch, Stream
+
+__all__ = ["History", "Observer", "Snapshot", "fit", "reconstruction"]
+
+LEARNING_RATE = "lr"
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """The state of a training at one logged step.
+
+    Attributes:
+        step: the optimiser step, counted from 0.
+        num_steps: how many steps the training takes in all.
+        loss: objective plus weighted terms.
+        objective: the user's own loss, such as the reconstruction error.
+        lr: the learning rate of this step.
+        terms: the unweighted value of each term that was not skipped.
+        weights: the weight of each term.
+        seconds: since the training began.
+    """
+
+    step: int
+    num_steps: int
+    loss: float
+    objective: float
+    lr: float
+    terms: Mapping[str, float]
+    weights: Mapping[str, float]
+    seconds: float
+
+    @property
+    def steps_per_second(self) -> float:
+        """The mean speed since the training began."""
+        return (self.step + 1) / max(self.seconds, 1e-9)
+
+    @property
+    def seconds_left(self) -> float:
+        """The time left at that speed."""
+        return (self.num_steps - self.step - 1) / self.steps_per_second
+
+    def row(self) -> dict[str, float]:
+        """The numbers as one flat row: terms as "term/<name>", their weights as "weight/<name>"."""
+        return {
+            "step": self.step,
+            "loss": self.loss,
+            "objective": self.objective,
+            "lr": self.lr,
+            **{f"term/{name}": value for name, value in self.terms.items()},
+            **{f"weight/{name}": weight for name, weight in self.weights.items()},
+        }
+
+
+Observer = Callable[[Snapshot], None]
+"""Anything that is told of each logged step: a progress display, a run record, a tracker."""
+
+
+@dataclass(frozen=True)
+class History:
+    """What a training logged, one entry a logged step.
+
+    Attributes:
+        table: "step", "loss", "objective", "lr" and "term/<name>" (NaN where the term was skipped), each a
+            float64 array `[logged]`.
+        seconds: how long the training took.
+        num_steps: how many steps it took.
+    """
+
+    table: Mapping[str, Float[np.ndarray, " logged"]]
+    seconds: float
+    num_steps: int
+
+
+def reconstruction(output: Tensor, batch: Batch) -> Tensor:
+    """The mean squared error of the output against the batch's targets, over samples and features."""
+    return functional.mse_loss(output, batch.targets)
+
+
+def fit(
+    model: nn.Module,
+    stream: Stream,
+    anchoring: Anchoring | None = None,
+    *,
+    seed: int = 0,
+    steps: int | None = None,
+    lr: float | None = None,
+    objective: Callable[[Tensor, Batch], Tensor] = reconstruction,
+    optimizer: Callable[[Iterable[nn.Parameter]], Optimizer] | None = None,
+    observers: Iterable[Observer] = (),
+    log_every: int = 10,
+) -> History:
+    """Train `model` in place so that it meets the objective with its concepts where the anchoring wants them.
+
+    Args:
+        model: called with a batch's inputs; its output goes to the objective.
+        stream: where batches come from.
+        anchoring: the terms and their schedule; None trains on the objective alone.
+        seed: fixes every draw of samples and labels. (Initial weights are drawn where the model is built.)
+        steps: how many optimiser steps; None takes the length of the schedule. Past its end the last values hold.
+        lr: the learning rate, where the schedule has no column `lr`.
+        objective: the user's own loss, a scalar of the model's output and the batch.
+        optimizer: makes the optimiser from the parameters; None is Adam with torch's defaults.
+        observers: told of every logged step, in order.
+        log_every: log each so many steps, and the last.
+
+    Returns:
+        What was logged.
+
+    Raises:
+        UnknownLayerError: a term names a layer that the model lacks.
+        UnknownLabelError: a term names a label that the stream lacks.
+        ShapeError: a regularizer does not fit its layer.
+        ScheduleError: nothing says how many steps or which learning rate, or two things do.
+        SettingError: no steps, a learning rate that is negative, `log_every` below 1.
+        NonFiniteError: the objective or a term became NaN or infinite; it names which, and the step.
+    """
+    if log_every < 1:
+        raise SettingError(f"log_every is at least 1; {log_every} came.")
+    anchoring = Anchoring([]) if anchoring is None else anchoring
+    num_steps = _count_steps(anchoring, steps)
+    rates = _learning_rates(anchoring, lr, num_steps)
+    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    if not parameters:
+        raise SettingError(f"this {type(model).__name__} has no parameter that requires a gradient.")
+    optimise = (
+        torch.optim.Adam(parameters, lr=rates[0], fused=True) if optimizer is None else optimizer(parameters)
+    )
+    batches = stream.batches(generator(seed, "data"))
+    device = parameters[0].device
+    log = _Log(tuple(observers), num_steps)
+    was_training = model.training
+    model.train()
+    try:
+        with suited_to(model), anchoring.attach(model, stream.labels) as terms:
+            for step in range(num_steps):
+                batch = next(batches)
+                if device.type != "cpu":
+                    batch = _moved(batch, device)
+                for group in optimise.param_groups:
+                    group["lr"] = rates[step]
+                value = objective(model(batch.inputs), batch)
+                if not math.isfinite(value.item()):
+                    raise NonFiniteError("objective", step, value.item())
+                loss = value + terms.loss(batch.labels, step)
+                for parameter in parameters:
+                    parameter.grad = None
+                loss.backward()
+                optimise.step()
+                if step % log_every == 0 or step == num_steps - 1:
+                    log.add(step, loss, value, rates[step], terms)
+    finally:
+        model.train(was_training)
+    return log.history()
+
+
+class _Log:
+    """Turns logged steps into snapshots for observers and, at the end, into a history."""
+
+    def __init__(self, observers: tuple[Observer, ...], num_steps: int) -> None:
+        self.observers = observers
+        self.num_steps = num_steps
+        self.snapshots: list[Snapshot] = []
+        self.began = time.perf_counter()
+
+    def add(self, step: int, loss: Tensor, objective: Tensor, rate: float, terms: AttachedTerms) -> None:
+        snapshot = Snapshot(
+            step=step,
+            num_steps=self.num_steps,
+            loss=loss.item(),
+            objective=objective.item(),
+            lr=rate,
+            terms={name: value.item() for name, value in terms.values.items()},
+            weights=terms.weights(step),
+            seconds=time.perf_counter() - self.began,
+        )
+        self.snapshots.append(snapshot)
+        for observer in self.observers:
+            observer(snapshot)
+
+    def history(self) -> History:
+        names = dict.fromkeys(name for snapshot in self.snapshots for name in snapshot.weights)
+        table = {
+            "step": np.array([snapshot.step for snapshot in self.snapshots], dtype=float),
+            "loss": np.array([snapshot.loss for snapshot in self.snapshots]),
+            "objective": np.array([snapshot.objective for snapshot in self.snapshots]),
+            "lr": np.array([snapshot.lr for snapshot in self.snapshots]),
+        }
+        for name in names:
+            table[f"term/{name}"] = np.array([snapshot.terms.get(name, math.nan) for snapshot in self.snapshots])
+        return History(table, seconds=time.perf_counter() - self.began, num_steps=self.num_steps)
+
+
+def _count_steps(anchoring: Anchoring, steps: int | None) -> int:
+    if steps is None:
+        if anchoring.timeline is None:
+            raise ScheduleError("nothing says how long to train: pass steps=..., or give the anchoring a schedule.")
+        return anchoring.timeline.num_steps
+    if steps < 1:
+        raise SettingError(f"a training takes at least 1 step; steps={steps} came.")
+    return steps
+
+
+def _learning_rates(anchoring: Anchoring, lr: float | None, num_steps: int) -> list[float]:
+    timeline = anchoring.timeline
+    scheduled = timeline is not None and LEARNING_RATE in timeline.properties
+    if scheduled == (lr is not None):
+        raise ScheduleError(
+            f"the learning rate is given twice: by the schedule's column {LEARNING_RATE!r} and by lr={lr}. Drop one."
+            if scheduled
+            else f"nothing says the learning rate: pass lr=..., or give the schedule a column {LEARNING_RATE!r}."
+        )
+    if timeline is None or not scheduled:
+        assert lr is not None
+        rates = [lr] * num_steps
+    else:
+        column = timeline.table[LEARNING_RATE].tolist()[:num_steps]
+        rates = column + column[-1:] * (num_steps - len(column))
+    if not all(math.isfinite(rate) and rate >= 0 for rate in rates):
+        raise SettingError(f"a learning rate is finite and at least 0; {min(rates)} to {max(rates)} came.")
+    return rates
+
+
+def _moved(batch: Batch, device: torch.device) -> Batch:
+    labels = {name: label.to(device) for name, label in batch.labels.items()}
+    return Batch(batch.inputs.to(device), batch.targets.to(device), labels)

@@ -1,0 +1,128 @@
+"""Shows how a training goes: live bars on a terminal, plain lines elsewhere, or nothing.
+
+A progress display is a value that is passed in: `fit(..., observers=[progress])`. It also announces the stages
+that follow training, and is a context manager, so that a terminal is left in order after an error.
+"""
+
+import sys
+from contextlib import AbstractContextManager
+from types import TracebackType
+from typing import IO, Self
+
+from rich.console import Console
+from rich.live import Live
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from excise.training.loop import Snapshot
+
+__all__ = ["LiveProgress", "PlainProgress", "SilentProgress", "progress_for"]
+
+
+class SilentProgress(AbstractContextManager["SilentProgress", None]):
+    """Shows nothing; the base of the displays that do."""
+
+    def __call__(self, snapshot: Snapshot) -> None:
+        """Be told of a logged training step."""
+
+    def stage(self, name: str) -> None:
+        """Be told that a stage after (or before) training begins."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Leave the output in order."""
+
+
+class PlainProgress(SilentProgress):
+    """Prints about a dozen lines a training, for logs and pipes.
+
+    Args:
+        file: where lines go.
+        lines: how many lines a training gets.
+    """
+
+    def __init__(self, file: IO[str], lines: int = 12) -> None:
+        self._file = file
+        self._lines = lines
+        self._next = 0.0
+
+    def __call__(self, snapshot: Snapshot) -> None:
+        """Print one line whenever another twelfth of the training is done."""
+        done = snapshot.step + 1
+        if snapshot.step == 0:
+            self._next = 0.0
+        if done < self._next and done < snapshot.num_steps:
+            return
+        self._next = done + snapshot.num_steps / self._lines
+        terms = "".join(f"  {name} {value:.2e}" for name, value in snapshot.terms.items())
+        print(
+            f"step {done}/{snapshot.num_steps}  loss {snapshot.loss:.2e}  lr {snapshot.lr:.1e}{terms}  "
+            f"{snapshot.steps_per_second:.0f} steps/s  {snapshot.seconds_left:.0f} s left",
+            file=self._file,
+            flush=True,
+        )
+
+    def stage(self, name: str) -> None:
+        """Print the stage's name."""
+        print(name, file=self._file, flush=True)
+
+
+class LiveProgress(SilentProgress):
+    """A bar and a table of the losses, redrawn in place a few times a second."""
+
+    def __init__(self, console: Console) -> None:
+        self._bar = Progress(
+            TextColumn("[bold]{task.description}"),
+            BarColumn(),
+            TaskProgressColumn(),
+            TextColumn("{task.fields[speed]}"),
+            TimeRemainingColumn(),
+            console=console,
+        )
+        self._task = self._bar.add_task("starting", total=None, speed="")
+        self._live = Live(console=console, refresh_per_second=8, transient=True, get_renderable=self._render)
+        self._latest: Snapshot | None = None
+
+    def __enter__(self) -> Self:
+        """Start drawing."""
+        self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop drawing and give the terminal back."""
+        self._live.stop()
+
+    def __call__(self, snapshot: Snapshot) -> None:
+        """Show the step's losses, learning rate and speed."""
+        self._latest = snapshot
+        self._bar.update(
+            self._task,
+            description="training",
+            total=snapshot.num_steps,
+            completed=snapshot.step + 1,
+            speed=f"{snapshot.steps_per_second:.0f} steps/s",
+        )
+
+    def stage(self, name: str) -> None:
+        """Show the stage's name instead of the losses."""
+        self._latest = None
+        self._bar.update(self._task, description=name, speed="")
+
+    def _render(self) -> Table:
+        lines = Table.grid()
+        lines.add_row(self._bar.get_renderable())
+        if self._latest is not None:
+            numbers = Table.grid(padding=(0, 2))
+            shown = {"loss": self._latest.loss, "lr": self._latest.lr, **self._latest.terms}
+            numbers.add_row(*[f"[dim]{name}[/dim] {value:.2e}" for name, value in shown.items()])
+            lines.add_row(numbers)
+        return lines
+
+
+def progress_for(file: IO[str] = sys.stderr) -> SilentProgress:
+    """Bars where `file` is a terminal, plain lines where it is not."""
+    console = Console(file=file)
+    return LiveProgress(console) if console.is_terminal else PlainProgress(file)
