@@ -1,0 +1,1 @@
+"""The experiments: recipes, the catalogue of them, and the pipeline that runs one."""

@@ -1,0 +1,1 @@
+"""Reports: one HTML page a run, and tables for the terminal."""
