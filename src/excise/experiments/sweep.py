@@ -18,7 +18,7 @@ from excise.runs.environment import describe_environment
 from excise.runs.files import read_json, write_json
 from excise.training.progress import SilentProgress
 
-__all__ = ["run_sweep", "summarise_sweep", "unfinished_sweep"]
+__all__ = ["open_sweep_path", "run_sweep", "summarise_sweep"]
 
 
 def run_sweep(
@@ -116,8 +116,8 @@ def summarise_sweep(recipe: Recipe, seeds: Sequence[int], path: Path, failures: 
     }
 
 
-def unfinished_sweep(recipe: Recipe, seeds: Sequence[int], out: Path) -> Path | None:
-    """The newest sweep in `out` of this very recipe and these seeds that was cut short, if there is one."""
+def open_sweep_path(recipe: Recipe, seeds: Sequence[int], out: Path) -> Path:
+    """Where a sweep goes: on in the newest unfinished one of this very recipe and these seeds, or in a new directory."""
     for directory in sorted((out / recipe.name).glob("*-seeds*"), reverse=True):
         try:
             run = open_run(directory)
@@ -126,11 +126,6 @@ def unfinished_sweep(recipe: Recipe, seeds: Sequence[int], out: Path) -> Path | 
         same = run.spec == recipe.spec() and run.environment.get("seeds") == list(seeds)
         if same and run.status["status"] != "finished":
             return directory
-    return None
-
-
-def new_sweep_path(recipe: Recipe, seeds: Sequence[int], out: Path) -> Path:
-    """Where a new sweep of these seeds goes."""
     return new_run_path(out, recipe.name, f"seeds{seeds[0]}-{seeds[-1]}")
 
 

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 
 import numpy as np
 import xarray as xr
-from matplotlib.collections import LineCollection
+from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
+from matplotlib.path import Path
 
 from excise.errors import ShapeError
 from excise.figures.theme import FONT_SIZE, Picture, Theme, new_figure, style
@@ -52,20 +53,26 @@ def error_curves(
         "colour whose error it shows; the three panels share one scale."
     )
     top = float(error.max()) * 1.08 or 1e-6
+    lines = {dim: _lines(error, rgb, dim, _UNITS.get(dim, 1.0)) for dim in dims}
 
     def draw(theme: Theme) -> Figure:
         figure = new_figure(theme, 3.3)
-        rectangles = ((0.075, 0.15, 0.5, 0.8), (0.6, 0.15, 0.185, 0.8), (0.805, 0.15, 0.185, 0.8))
+        rectangles = ((0.075, 0.15, 0.5, 0.8), (0.605, 0.15, 0.17, 0.8), (0.81, 0.15, 0.17, 0.8))
         first = None
         for dim, rectangle in zip(dims, rectangles, strict=True):
             axes = figure.add_axes(rectangle, sharey=first)
             axes.set_facecolor(theme.panel)
             unit = _UNITS.get(dim, 1.0)
-            axes.add_collection(_lines(error, rgb, dim, unit), autolim=False)
+            paths, colors = lines[dim]
+            axes.add_collection(
+                PathCollection(paths, facecolors="none", edgecolors=colors, linewidths=0.9, capstyle="round"),
+                autolim=False,
+            )
             low, high = float(error[dim].min()) * unit, float(error[dim].max()) * unit
             axes.set_xlim(low, high)
             axes.set_ylim(0, top)
-            axes.set_xticks(np.linspace(low, high, 7 if first is None else 3))
+            ticks = np.linspace(low, high, 7 if first is None else 3)
+            axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
             style(axes, theme)
             axes.set_xlabel(_LABELS.get(dim, dim), labelpad=2)
             if first is None:
@@ -88,8 +95,8 @@ def error_curves(
     return Picture(name, title, alt, caption, draw)
 
 
-def _lines(error: xr.DataArray, rgb: xr.DataArray, dim: str, unit: float) -> LineCollection:
-    """All lines along one dim, as segments `[line x (steps - 1), 2, 2]`; the worst are drawn last."""
+def _lines(error: xr.DataArray, rgb: xr.DataArray, dim: str, unit: float) -> tuple[list[Path], np.ndarray]:
+    """Every segment of the lines along one dim, and the colour of each; the worst lines come last, on top."""
     values = error.transpose(..., dim).to_numpy().reshape(-1, error.sizes[dim])
     colors = rgb.transpose(..., dim, "channel").to_numpy().reshape(*values.shape, 3)
     order = np.argsort(values.max(axis=1), kind="stable")
@@ -98,4 +105,4 @@ def _lines(error: xr.DataArray, rgb: xr.DataArray, dim: str, unit: float) -> Lin
     points = np.stack([x, values], axis=-1)
     segments = np.stack([points[:, :-1], points[:, 1:]], axis=2).reshape(-1, 2, 2)
     middle = np.clip((colors[:, :-1] + colors[:, 1:]) / 2, 0, 1).reshape(-1, 3)
-    return LineCollection(list(segments), colors=middle, linewidths=0.9, capstyle="round")
+    return [Path(segment) for segment in segments], middle

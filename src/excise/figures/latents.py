@@ -4,11 +4,12 @@ from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Float
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle
 
 from excise.errors import ShapeError
-from excise.figures.theme import FONT_SIZE, Picture, Theme, new_figure, style
+from excise.figures.theme import WIDTH, Picture, Theme, new_figure, style
 
 __all__ = ["latent_views"]
 
@@ -52,17 +53,16 @@ def latent_views(
     )
     caption = (
         "Each dot lies at its latent; its centre is the true colour, its ring what the model draws from it. The circle "
-        "is the outline of the unit sphere; dots behind it are smaller."
+        "is the outline of the unit sphere; dots on its far side are smaller."
     )
 
     def draw(theme: Theme) -> Figure:
         columns = max(3, len(views))
-        side = 8.4 / columns
-        height = side + 0.12
+        side = WIDTH / columns
+        height = side + 0.1
         figure = new_figure(theme, height)
         for index, view in enumerate(views):
-            left = (columns - len(views)) / 2 / columns + (index + 0.02) / columns
-            axes = figure.add_axes((left, 0.04, 0.96 / columns, 0.96 * side / height))
+            axes = figure.add_axes(((index + 0.03) / columns, 0.3 / height, 0.94 / columns, 0.94 * side / height))
             _draw_view(axes, theme, latents, rgb, reconstructed, view)
         return figure
 
@@ -70,16 +70,13 @@ def latent_views(
 
 
 def _draw_view(
-    axes: object,
+    axes: Axes,
     theme: Theme,
-    latents: np.ndarray,
-    rgb: np.ndarray,
-    reconstructed: np.ndarray,
+    latents: Float[np.ndarray, "sample latent"],
+    rgb: Float[np.ndarray, "sample 3"],
+    reconstructed: Float[np.ndarray, "sample 3"],
     view: tuple[int, int, int],
 ) -> None:
-    from matplotlib.axes import Axes
-
-    assert isinstance(axes, Axes)
     across, upward, depth = view
     order = np.argsort(latents[:, depth], kind="stable")
     toward = latents[order, depth]
@@ -87,19 +84,16 @@ def _draw_view(
     axes.scatter(
         latents[order, across],
         latents[order, upward],
-        s=9 + 9 * np.clip(toward, -0.7, 1),
+        s=8 + 8 * np.clip(toward, -0.7, 1),
         c=np.clip(rgb[order], 0, 1),
         edgecolors=np.clip(reconstructed[order], 0, 1),
         linewidths=1.1,
         clip_on=False,
     )
-    axes.set_xlim(-1.12, 1.12)
-    axes.set_ylim(-1.12, 1.12)
+    axes.set_xlim(-1.06, 1.06)
+    axes.set_ylim(-1.06, 1.06)
     axes.set_aspect("equal")
     axes.set_xticks([])
     axes.set_yticks([])
+    axes.set_xlabel(f"{across} across, {upward} up, {depth} towards you", labelpad=2)
     style(axes, theme, frame=())
-    small = {"color": theme.muted, "fontsize": FONT_SIZE - 0.5, "transform": axes.transAxes}
-    axes.text(0.995, 0.485, f"{across} →", ha="right", va="top", **small)
-    axes.text(0.5, 0.995, f"↑ {upward}", ha="center", va="top", **small)
-    axes.text(0.02, 0.02, f"viewed along {depth}", ha="left", va="bottom", **small)

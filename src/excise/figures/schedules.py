@@ -26,7 +26,7 @@ def training_curves(metrics: Mapping[str, np.ndarray], *, name: str, title: str)
     if not {"step", "objective"} <= set(metrics) or len(metrics["step"]) == 0:
         raise ShapeError(f"training_curves takes logged steps with their objective; {sorted(metrics)} came.")
     steps, objective = metrics["step"], metrics["objective"]
-    terms = {key.removeprefix("term/"): values for key, values in metrics.items() if key.startswith("term/")}
+    terms = {key.removeprefix("term/"): metrics[key] for key in sorted(metrics) if key.startswith("term/")}
     alt = (
         f"The objective falls from {objective[0]:.2g} to {objective[-1]:.2g} in {int(steps[-1]) + 1} steps, under "
         f"{len(terms)} term{'s' * (len(terms) != 1)}."
@@ -77,7 +77,7 @@ def schedule_curves(
     if not table:
         raise ShapeError("schedule_curves takes at least one property.")
     length = len(next(iter(table.values())))
-    weights = {key: values for key, values in table.items() if key != rate}
+    weights = {key: table[key] for key in sorted(table) if key != rate}
     peaks = ", ".join(f"{key} {values.max():.2g}" for key, values in weights.items())
     last = [int(np.flatnonzero(values)[-1]) for values in weights.values() if values.any()]
     off = f"; all weights are 0 after step {max(last)}" if last and max(last) < length - 1 else ""
@@ -87,7 +87,10 @@ def schedule_curves(
         else ""
     )
     alt = f"{first}The weights peak at {peaks}{off}." if weights else first.strip()
-    caption = "Learning rate (above) and weights of the terms (below) at each optimiser step."
+    caption = (
+        "Learning rate (above) and weights of the terms (below) at each optimiser step. "
+        "A dashed line lies on one that is the same."
+    )
 
     def draw(theme: Theme) -> Figure:
         figure = new_figure(theme, 3.4)
@@ -97,11 +100,21 @@ def schedule_curves(
             tall = len(groups) == 1
             bottom = 0.14 if index == len(groups) - 1 else 0.6
             axes = figure.add_axes((0.075, bottom, 0.74, 0.82 if tall else 0.37), sharex=shared)
-            for color, (label, values) in zip(_cycle(theme), group.items(), strict=False):
-                axes.plot(values, color=color, linewidth=1.5, label="learning rate" if label == rate else label)
+            drawn: list[np.ndarray] = []
+            colors = _cycle(theme)[rate not in group :]
+            for color, (label, values) in zip(colors, group.items(), strict=False):
+                hidden = any(np.array_equal(values, other) for other in drawn)
+                drawn.append(values)
+                axes.plot(
+                    values,
+                    color=color,
+                    linewidth=1.6,
+                    linestyle=(0, (4, 4)) if hidden else "-",
+                    label="learning rate" if label == rate else label,
+                )
             axes.set_xlim(0, length - 1)
             axes.set_ylim(0, max(float(values.max()) for values in group.values()) * 1.08 or 1)
-            for phase in phases:
+            for phase in phases if len(phases) > 1 else ():
                 if phase.first > 0:
                     axes.axvline(phase.first, color=theme.hairline, linewidth=0.8)
                 axes.annotate(
@@ -128,7 +141,8 @@ def _legend(figure: Figure, entries: tuple[list, list], theme: Theme, top: float
 
 
 def _cycle(theme: Theme) -> list[str]:
-    return list(theme.accents) * 4
+    """Colours for series: the first for objective or rate, the rest for terms by name, alike in both pictures."""
+    return [theme.accents[0], *theme.accents[1:] * 4]
 
 
 def _running_median(values: np.ndarray, window: int = 9) -> np.ndarray:

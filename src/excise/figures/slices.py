@@ -81,16 +81,15 @@ def color_slices(
             axes = figure.add_axes((0.062 + column * 0.482, bottom, 0.448, 1.2 / height))
             image = _raster(ordered.isel({panel: index}).to_numpy(), drawn.isel({panel: index}).to_numpy())
             axes.imshow(image, origin="lower", aspect="auto", interpolation="nearest", extent=(0, 1, 0, 1))
-            style(axes, theme, frame=("left", "right", "top", "bottom"))
-            axes.set_title(f"{panel_label} {float(ordered[panel][index]):.2f}", loc="left", pad=4)
+            label = f"{panel_label} {float(ordered[panel][index]):.2f}"
+            axes.set_title(label, loc="left", pad=4, color=theme.ink, fontsize=FONT_SIZE - 0.5)
             _ticks(axes.set_xticks, ordered[across].to_numpy() * across_unit, 7)
             _ticks(axes.set_yticks, ordered[upward].to_numpy(), 3)
             if row == rows - 1:
                 axes.set_xlabel(across_label, labelpad=2)
             if column == 0:
                 axes.set_ylabel(upward_label, labelpad=2)
-            for label in (axes.xaxis.label, axes.yaxis.label):
-                label.set(color=theme.muted, fontsize=FONT_SIZE - 0.5)
+            style(axes, theme, frame=("left", "right", "top", "bottom"))
         return figure
 
     return Picture(name, title, alt, caption, draw)

@@ -11,6 +11,7 @@ from typing import Literal
 
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 
 from excise.runs.files import write_atomically
@@ -112,7 +113,7 @@ class Picture:
                     dpi=DPI,
                     facecolor=figure.get_facecolor(),
                     metadata={"Software": None},
-                    pil_kwargs={"compress_level": 4},
+                    pil_kwargs={"compress_level": 3},
                 ),
             )
         return paths
@@ -126,7 +127,8 @@ def new_figure(theme: Theme, height: float) -> Figure:
 
 
 def style(axes: Axes, theme: Theme, *, frame: tuple[str, ...] = ("left", "bottom")) -> None:
-    """Give axes the theme's ink, and only the sides of the frame that are named."""
+    """Give axes the theme's ink, and only the sides of the frame that are named; call it last."""
+    axes.patch.set_alpha(1 if axes.get_facecolor() == to_rgba(theme.panel) else 0)
     for side, spine in axes.spines.items():
         spine.set_visible(side in frame)
         spine.set_color(theme.hairline)
@@ -135,4 +137,3 @@ def style(axes: Axes, theme: Theme, *, frame: tuple[str, ...] = ("left", "bottom
     axes.tick_params(which="minor", length=0)
     axes.xaxis.label.set(color=theme.muted, fontsize=FONT_SIZE - 0.5)
     axes.yaxis.label.set(color=theme.muted, fontsize=FONT_SIZE - 0.5)
-    axes.title.set(color=theme.ink, fontsize=FONT_SIZE)

@@ -19,9 +19,9 @@ from excise.experiments.recipe import Recipe
 from excise.figures import Picture
 from excise.report.tables import number
 from excise.runs import Run, open_run
-from excise.runs.files import read_json, write_atomically
+from excise.runs.files import write_atomically
 
-__all__ = ["build_report"]
+__all__ = ["build_report", "find_report"]
 
 
 def build_report(path: Path) -> Path:
@@ -38,14 +38,14 @@ def build_report(path: Path) -> Path:
     """
     run = open_run(path)
     recipe = _recipe(run)
-    if (path / "sweep.json").exists():
-        sweep = read_json(path / "sweep.json")
+    sweep = run.sweep()
+    if sweep is not None:
         pictures = pictures_of_sweep(recipe, sweep)
-        content = {"sweep": sweep, "results": None, "rows": [], "chosen": None}
+        content = {"sweep": sweep, "results": None, "rows": []}
     else:
         results = run.results()
         pictures = pictures_of_run(recipe, run)
-        content = {"sweep": None, "results": results, "rows": _color_rows(run), "chosen": None}
+        content = {"sweep": None, "results": results, "rows": _color_rows(run)}
     shown = [_Shown.of(picture, *_saved(picture, path / "figures")) for picture in pictures]
     page = _template().render(
         recipe=recipe,
@@ -60,6 +60,16 @@ def build_report(path: Path) -> Path:
     report = path / "report.html"
     write_atomically(report, lambda temporary: temporary.write_text(page, encoding="utf-8"))
     return report
+
+
+def find_report(path: Path) -> Path:
+    """The report of a run, built first when it is missing.
+
+    Raises:
+        RunError: there is no run, or it has no results yet.
+    """
+    report = path / "report.html"
+    return report if report.exists() else build_report(path)
 
 
 @dataclass(frozen=True)

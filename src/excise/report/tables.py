@@ -1,12 +1,13 @@
 """Tables for the terminal."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
-__all__ = ["number", "print_recipes", "print_run", "print_sweep"]
+__all__ = ["number", "print_doctor", "print_recipes", "print_run", "print_sweep"]
 
 
 def number(value: float | None) -> str:
@@ -68,6 +69,14 @@ def print_sweep(sweep: dict[str, Any], console: Console | None = None) -> None:
             console.print(f"[red]seed {row['seed']} failed:[/red] {row['failed']}", highlight=False)
         elif not row["passed"]:
             console.print(f"[yellow]seed {row['seed']}:[/yellow] not so: {'; '.join(row['failed_claims'])}")
+
+
+def print_doctor(facts: Mapping[str, str], console: Console | None = None) -> None:
+    """Facts about this machine."""
+    table = Table(box=None, show_header=False, pad_edge=False)
+    for name, fact in facts.items():
+        table.add_row(f"[dim]{name}[/dim]", escape(fact))
+    (console or Console()).print(table)
 
 
 def _table(title: str, *columns: str) -> Table:

@@ -9,16 +9,19 @@ from pathlib import Path
 
 import torch
 
-__all__ = ["describe_environment", "versions_of"]
+__all__ = ["describe_environment", "examine"]
 
 _PACKAGES = ("excise", "torch", "numpy", "scipy", "xarray", "pydantic", "safetensors", "matplotlib")
+
+_EXTRAS = {"bench": ("pytorch-lightning",)}
+"""Packages that only an extra installs."""
 
 
 def describe_environment() -> dict[str, object]:
     """Versions, platform, processor and, in a checkout, the commit: what another needs to get the same bits."""
     return {
         "python": platform.python_version(),
-        "packages": versions_of(_PACKAGES),
+        "packages": _versions_of(_PACKAGES),
         "platform": platform.platform(),
         "machine": platform.machine(),
         "cpus": os.cpu_count(),
@@ -28,7 +31,27 @@ def describe_environment() -> dict[str, object]:
     }
 
 
-def versions_of(packages: tuple[str, ...]) -> dict[str, str | None]:
+def examine() -> dict[str, str]:
+    """What a user may want to know of this machine: a line a fact, what is missing said with its remedy."""
+    facts = {
+        "python": f"{platform.python_version()} ({sys.executable})",
+        "platform": f"{platform.platform()}, {os.cpu_count()} processors",
+        "torch threads": str(torch.get_num_threads()),
+    }
+    for package, found in _versions_of(_PACKAGES).items():
+        facts[package] = found or "missing: pip install excise"
+    if torch.cuda.is_available():
+        facts["accelerator"] = torch.cuda.get_device_name()
+    else:
+        build = f"this torch is built for CUDA {torch.version.cuda}" if torch.version.cuda else "a CPU build of torch"
+        facts["accelerator"] = f"none ({build}); the recipes need none"
+    for extra, packages in _EXTRAS.items():
+        for package, found in _versions_of(packages).items():
+            facts[f"{package} (extra {extra})"] = found or f"not installed: pip install 'excise[{extra}]'"
+    return facts
+
+
+def _versions_of(packages: tuple[str, ...]) -> dict[str, str | None]:
     """The installed version of each package, None where it is not installed."""
     found: dict[str, str | None] = {}
     for package in packages:

@@ -170,6 +170,15 @@ class Run:
         self._require("results.json")
         return read_json(self.path / "results.json")
 
+    def sweep(self) -> dict[str, Any] | None:
+        """The content of `sweep.json`; None when this is a run of one seed.
+
+        Raises:
+            RunError: the file cannot be read.
+        """
+        path = self.path / "sweep.json"
+        return read_json(path) if path.exists() else None
+
     def arrays(self) -> "xr.Dataset":
         """The labelled arrays of `results.nc`, in memory.
 
