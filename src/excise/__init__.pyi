@@ -1,4 +1,4 @@
-from . import color, errors, evaluation, surgery
+from . import color, errors, evaluation, interventions, surgery
 from .activations import Activations, capture
 from .anchoring import (
     Anchor,
@@ -12,6 +12,19 @@ from .anchoring import (
     Separate,
     Term,
     Unitarity,
+)
+from .interventions import (
+    AxisAlignedSuppression,
+    BezierMapper,
+    BoundedFalloff,
+    Intervention,
+    LinearMapper,
+    Repulsion,
+    Suppression,
+    TabulatedMapper,
+    intervene,
+    repel,
+    suppress,
 )
 from .schedule import Dopesheet, Timeline
 from .stream import Batch, Stream, TensorStream
@@ -28,15 +41,23 @@ __all__ = [
     "AntiAnchor",
     "AttachedTerms",
     "AxisAlignedSubspace",
+    "AxisAlignedSuppression",
     "Batch",
+    "BezierMapper",
+    "BoundedFalloff",
     "Dopesheet",
     "History",
+    "Intervention",
+    "LinearMapper",
     "Observer",
     "Planarity",
     "Regularizer",
+    "Repulsion",
     "Separate",
     "Snapshot",
     "Stream",
+    "Suppression",
+    "TabulatedMapper",
     "TensorStream",
     "Term",
     "Timeline",
@@ -47,7 +68,11 @@ __all__ = [
     "errors",
     "evaluation",
     "fit",
+    "intervene",
+    "interventions",
     "prune",
     "reconstruction",
+    "repel",
+    "suppress",
     "surgery",
 ]

@@ -1,11 +1,15 @@
 """The command line: parses, calls, prints."""
 
+import os
+import signal
 import sys
+import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, TextIO
+from types import FrameType
+from typing import Annotated
 
 from tyro.conf import Positional, arg
 from tyro.extras import SubcommandApp
@@ -16,8 +20,23 @@ __all__ = ["main"]
 
 app = SubcommandApp()
 
+FAILED = 1
 USER_ERROR = 2
-INTERRUPTED = 130
+BY_SIGNAL = 128
+"""The exit status of a command that a signal ended is this plus the signal's number, as shells have it."""
+
+MOST_SEEDS = 100_000
+
+
+class Ended(KeyboardInterrupt):
+    """Another signal than Ctrl-C's asked the command to end: `kill`, a batch system, a terminal that closes.
+
+    It ends a run as Ctrl-C does, so that the run directory says cancelled instead of started for ever.
+    """
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        super().__init__()
 
 
 @app.command(name="list")
@@ -31,7 +50,7 @@ def list_recipes() -> None:
 
 @app.command(name="run")
 def run(
-    recipe: Positional[str],
+    recipe: Annotated[Positional[str], arg(metavar="RECIPE")],
     seed: int = 0,
     seeds: Annotated[int | None, arg(metavar="N")] = None,
     out: Path = Path("runs"),
@@ -41,8 +60,8 @@ def run(
     Args:
         recipe: the recipe's name, as `excise list` shows it.
         seed: fixes every random draw; with --seeds, the first of them.
-        seeds: run this many seeds, one after the other, and report how often each claim held. Interrupted, the
-            same command goes on with the seeds that are not finished.
+        seeds: run this many seeds and report how often each claim held; the same command continues an
+            interrupted sweep.
         out: where run directories are made.
     """
     from excise.errors import SettingError
@@ -55,22 +74,29 @@ def run(
     from excise.training.progress import progress_for
 
     chosen = find_recipe(recipe)
-    if seed < 0 or (seeds is not None and seeds < 1):
-        raise SettingError(f"--seed is at least 0 and --seeds at least 1; --seed {seed} --seeds {seeds} came.")
+    if seed < 0:
+        raise SettingError(f"--seed is a whole number of at least 0; {seed} came.")
+    if seeds is not None and not 1 <= seeds <= MOST_SEEDS:
+        raise SettingError(f"--seeds is a whole number from 1 to {MOST_SEEDS}; {seeds} came.")
     if seeds is None:
         path = new_run_path(out, chosen.name, f"seed{seed}")
-    else:
-        path = open_sweep_path(chosen, range(seed, seed + seeds), out)
-    with progress_for(sys.stderr) as progress, _explaining_interrupts(path):
-        if seeds is None:
+        with progress_for(sys.stderr) as progress, _saying_what_is_kept(path):
             results = run_recipe(chosen, seed, path, progress=progress, then=build_report)
-        else:
-            sweep = run_sweep(chosen, range(seed, seed + seeds), path, progress=progress, then=build_report)
-    if seeds is None:
         print_run(results)
+        any_finished = True
     else:
+        several = range(seed, seed + seeds)
+        path = open_sweep_path(chosen, several, out)
+        with (
+            progress_for(sys.stderr) as progress,
+            _saying_what_is_kept(path, "the same command goes on from there"),
+        ):
+            sweep = run_sweep(chosen, several, path, progress=progress, then=build_report)
         print_sweep(sweep)
-    print(f"report: {path / 'report.html'}")
+        any_finished = any("failed" not in row for row in sweep["rows"])
+    print(f"\nreport: {path / 'report.html'}")
+    if not any_finished:
+        sys.exit(FAILED)
 
 
 @app.command(name="report")
@@ -105,7 +131,7 @@ def show(run: Positional[Path]) -> None:
     else:
         print_sweep(sweep)
     path = find_report(run)
-    print(f"report: {path}")
+    print(f"\nreport: {path}")
     if not webbrowser.open(path.resolve().as_uri()):
         print("no browser was found; open that file in one.")
 
@@ -123,24 +149,71 @@ def main() -> None:
     """Run the command line; a user's mistake ends it with a message and status 2."""
     warnings.showwarning = _show_warning
     try:
-        app.cli(prog="excise", description="Put a concept where you can find it, cut it out, prove it is gone.")
+        with _ending_on_signals():
+            app.cli(
+                prog="excise",
+                description="Put a concept where you can find it, cut it out, prove it is gone.",
+            )
+            if sys.stdout is not None:  # None where it was closed before the start.
+                sys.stdout.flush()
     except ExciseError as error:
-        print(f"error: {error}", file=sys.stderr)
+        _say(f"error: {error}", error)
         sys.exit(USER_ERROR)
     except KeyboardInterrupt as interrupt:
-        print(f"cancelled{f'; {interrupt}' if interrupt.args else ''}.", file=sys.stderr)
-        sys.exit(INTERRUPTED)
+        _say("cancelled.", interrupt)
+        sys.exit(BY_SIGNAL + (interrupt.number if isinstance(interrupt, Ended) else signal.SIGINT))
     except BrokenPipeError:
-        sys.stderr.close()
+        _silence_output()
+        sys.exit(FAILED)
+    except OSError as error:
+        _silence_output()
+        _say(f"error: {error}", error)
+        sys.exit(USER_ERROR)
 
 
 @contextmanager
-def _explaining_interrupts(path: Path) -> Iterator[None]:
-    """Say, when the user interrupts, where what is finished was kept."""
+def _ending_on_signals() -> Iterator[None]:
+    """Let SIGTERM and SIGHUP end the block as Ctrl-C does; one that is ignored (nohup) stays so."""
+    numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    caught = [number for number in numbers if signal.getsignal(number) == signal.SIG_DFL]
+    if threading.current_thread() is not threading.main_thread():
+        caught = []  # only the main thread may set handlers
+
+    def end(number: int, _frame: FrameType | None) -> None:
+        raise Ended(number)
+
+    for number in caught:
+        signal.signal(number, end)
     try:
         yield
-    except KeyboardInterrupt:
-        raise KeyboardInterrupt(f"what was finished is kept in {path}") from None
+    finally:
+        for number in caught:
+            signal.signal(number, signal.SIG_DFL)
+
+
+@contextmanager
+def _saying_what_is_kept(path: Path, advice: str = "") -> Iterator[None]:
+    """Tell the user, when a run ends early, where what it had written is."""
+    try:
+        yield
+    except (ExciseError, KeyboardInterrupt) as error:
+        if (path / "status.json").exists():
+            error.add_note(f"What was finished is kept in {path}{f'; {advice}' if advice else ''}.")
+        raise
+
+
+def _say(message: str, error: BaseException) -> None:
+    print(message, *getattr(error, "__notes__", ()), sep="\n", file=sys.stderr)
+
+
+def _silence_output() -> None:
+    """Drop what could not be written, so that Python does not complain of it once more as it exits."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in filter(None, (sys.stdout, sys.stderr)):
+        try:
+            stream.flush()
+        except OSError:
+            os.dup2(nowhere, stream.fileno())
 
 
 def _show_warning(
@@ -148,11 +221,10 @@ def _show_warning(
     category: type[Warning],
     filename: str,
     lineno: int,
-    file: TextIO | None = None,
-    line: str | None = None,
+    *_file_and_line: object,
 ) -> None:
     where = "" if issubclass(category, ExciseWarning) else f" ({filename}:{lineno}, {category.__name__})"
-    print(f"warning: {message}{where}", file=file or sys.stderr)
+    print(f"warning: {message}{where}", file=sys.stderr)
 
 
 if __name__ == "__main__":

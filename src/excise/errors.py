@@ -211,7 +211,9 @@ class UnmatchedLabelWarning(ExciseWarning):
 def nearest(asked: str, known: Iterable[str]) -> list[str]:
     """Up to three names of `known` that look like `asked`, most alike first; case does not matter."""
     by_folded = {name.casefold(): name for name in known}
-    return [by_folded[name] for name in difflib.get_close_matches(asked.casefold(), by_folded, n=3, cutoff=0.6)]
+    return [
+        by_folded[name] for name in difflib.get_close_matches(asked.casefold(), by_folded, n=3, cutoff=0.6)
+    ]
 
 
 def shorten(names: Iterable[str], limit: int = 20) -> str:

@@ -6,10 +6,10 @@ once, and a batch is a view of them. Data that does not fit can be any object wi
 """
 
 from collections.abc import Iterator, Mapping
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Num
 from torch import Tensor
 
 from excise.errors import SettingError, ShapeError
@@ -31,6 +31,7 @@ class Batch(NamedTuple):
     labels: Mapping[str, Tensor]
 
 
+@runtime_checkable
 class Stream(Protocol):
     """Anything that `fit` can draw batches from."""
 
@@ -60,8 +61,9 @@ class TensorStream:
         targets: what the model should give for each sample, `[sample, ...]`; None means the inputs.
 
     Raises:
-        ShapeError: a tensor's first axis does not match the samples.
-        SettingError: a probability outside [0, 1], weights that are negative or all zero, an empty batch.
+        ShapeError: there are no samples, or another tensor does not match them.
+        SettingError: what is no tensor, a probability outside [0, 1], weights that are negative or all zero, an
+            empty batch.
     """
 
     def __init__(
@@ -70,28 +72,40 @@ class TensorStream:
         label_probabilities: Mapping[str, Float[Tensor, " sample"]],
         *,
         batch_size: int = 64,
-        weights: Float[Tensor, " sample"] | None = None,
+        weights: Num[Tensor, " sample"] | None = None,
         targets: Tensor | None = None,
     ) -> None:
-        count = len(inputs)
+        given = {"inputs": inputs, "targets": targets, "weights": weights, **label_probabilities}
+        for name, values in given.items():
+            if values is not None and not isinstance(values, Tensor):
+                raise SettingError(
+                    f"a stream holds tensors; {name} came as {type(values).__name__} (torch.as_tensor makes one)."
+                )
+        count = len(inputs) if inputs.ndim else 0
+        if not count:
+            raise ShapeError(f"a stream draws from [sample, ...]; inputs of shape {list(inputs.shape)} came.")
         if batch_size < 1:
             raise SettingError(f"a batch holds at least 1 sample; batch_size={batch_size} came.")
         for name, probabilities in label_probabilities.items():
-            _check_length(f"the probabilities of label {name!r}", probabilities, count)
+            _check_one_each(f"the probabilities of label {name!r}", probabilities, count)
             if not bool(((probabilities >= 0) & (probabilities <= 1)).all()):
                 low, high = probabilities.min().item(), probabilities.max().item()
                 raise SettingError(f"probabilities of label {name!r} lie in [0, 1]; {low} to {high} came.")
         if weights is not None:
-            _check_length("the sampling weights", weights, count)
-            if not bool(torch.isfinite(weights).all()) or bool((weights < 0).any()) or not bool(weights.any()):
+            _check_one_each("the sampling weights", weights, count)
+            if (
+                not bool(torch.isfinite(weights).all())
+                or bool((weights < 0).any())
+                or not bool(weights.any())
+            ):
                 raise SettingError("sampling weights are finite, none negative, and not all zero.")
-        if targets is not None:
-            _check_length("the targets", targets, count)
+        if targets is not None and (targets.ndim == 0 or len(targets) != count):
+            raise ShapeError(f"targets are [sample, ...] for {count} samples; {list(targets.shape)} came.")
         self.inputs = inputs
         self.targets = inputs if targets is None else targets
         self.label_probabilities = dict(label_probabilities)
         self.batch_size = batch_size
-        self.weights = torch.ones(count) if weights is None else weights
+        self.weights = torch.ones(count) if weights is None else weights.to(torch.float32)
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -113,13 +127,15 @@ class TensorStream:
         inputs = self.inputs[drawn].split(size)
         targets = inputs if self.targets is self.inputs else self.targets[drawn].split(size)
         labels = {
-            name: (torch.rand(count, generator=generator) < probabilities[drawn]).to(torch.float32).split(size)
+            name: (torch.rand(count, generator=generator) < probabilities[drawn])
+            .to(torch.float32)
+            .split(size)
             for name, probabilities in self.label_probabilities.items()
         }
         for i in range(len(inputs)):
             yield Batch(inputs[i], targets[i], {name: chunks[i] for name, chunks in labels.items()})
 
 
-def _check_length(what: str, tensor: Tensor, count: int) -> None:
-    if tensor.ndim == 0 or len(tensor) != count:
-        raise ShapeError(f"{what} must have one entry a sample ({count}); shape {tuple(tensor.shape)} came.")
+def _check_one_each(what: str, values: Tensor, count: int) -> None:
+    if values.shape != (count,):
+        raise ShapeError(f"{what} are one number a sample, [{count}]; {list(values.shape)} came.")

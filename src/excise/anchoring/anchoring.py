@@ -13,7 +13,7 @@ with anchoring.attach(model) as terms:
 
 import math
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -25,6 +25,7 @@ from excise.anchoring.labels import shares_of
 from excise.anchoring.pull import Part, pull
 from excise.anchoring.regularizers import Regularizer
 from excise.errors import (
+    CaptureError,
     NonFiniteError,
     SettingError,
     ShapeError,
@@ -48,12 +49,14 @@ class Term:
 
     Args:
         name: the schedule's column that holds its weight.
-        regularizer: a per-sample loss: activations `[batch, ..., latent]` to values `[batch, ...]`.
+        regularizer: a per-sample loss: activations `[batch, ..., latent]` to values `[batch, ...]`. Its gradient
+            reaches the model; parameters of its own get none.
         layer: the module whose output it is given, as in `model.named_modules()`.
         affinities: how strongly each label switches it on. Empty means that every sample counts alike.
 
     Raises:
-        SettingError: an empty name or layer, or an affinity that is not finite.
+        SettingError: an empty name or layer, a regularizer that is no function, or affinities that are no mapping, not
+            finite, or none above 0.
     """
 
     name: str
@@ -63,10 +66,26 @@ class Term:
 
     def __post_init__(self) -> None:
         if not self.name or not self.layer:
-            raise SettingError(f"a term has a name and a layer; name={self.name!r}, layer={self.layer!r} came.")
+            raise SettingError(
+                f"a term has a name and a layer; name={self.name!r}, layer={self.layer!r} came."
+            )
+        if isinstance(self.regularizer, type):
+            raise SettingError(
+                f"term {self.name!r} takes a regularizer, not its class: write {self.regularizer.__name__}(...)."
+            )
+        if not callable(self.regularizer):
+            raise SettingError(f"term {self.name!r} takes a regularizer; {self.regularizer!r} came.")
+        if not isinstance(self.affinities, Mapping):
+            raise SettingError(f"affinities are a mapping such as {{'red': 1.0}}; {self.affinities!r} came.")
         for label, strength in self.affinities.items():
-            if not math.isfinite(strength):
-                raise SettingError(f"term {self.name!r}: the affinity of {label!r} is {strength}, not finite.")
+            if not isinstance(strength, int | float) or not math.isfinite(strength):
+                raise SettingError(
+                    f"term {self.name!r}: the affinity of {label!r} is {strength!r}, no finite number."
+                )
+        if self.affinities and max(self.affinities.values()) <= 0:
+            raise SettingError(
+                f"term {self.name!r} would never act: none of its affinities is above 0; {dict(self.affinities)} came."
+            )
 
 
 class Anchoring:
@@ -78,20 +97,26 @@ class Anchoring:
             has weight 1, which `notes` states. None gives every term weight 1.
 
     Raises:
-        SettingError: two terms share a name, or a term is called `lr`.
+        SettingError: two terms share a name, a term is called `lr`, or the schedule is none.
 
     Warns:
         UnusedColumnWarning: a column of the schedule drives no term.
     """
 
-    def __init__(self, terms: Sequence[Term], schedule: Dopesheet | Timeline | None = None) -> None:
-        names = [term.name for term in terms]
+    def __init__(self, terms: Iterable[Term], schedule: Dopesheet | Timeline | None = None) -> None:
+        if not isinstance(schedule, Dopesheet | Timeline | None):
+            raise SettingError(
+                f"a schedule is a Dopesheet or a Timeline; {schedule!r} came. Dopesheet.read_csv reads a file."
+            )
+        self.terms = tuple(terms)
+        names = [term.name for term in self.terms]
         if len(set(names)) != len(names):
             twice = sorted({name for name in names if names.count(name) > 1})
             raise SettingError(f"each term has its own name; {shorten(twice)} came more than once.")
         if LEARNING_RATE in names:
-            raise SettingError(f"{LEARNING_RATE!r} is the schedule's column for the learning rate, not a term.")
-        self.terms = tuple(terms)
+            raise SettingError(
+                f"{LEARNING_RATE!r} is the schedule's column for the learning rate, not a term."
+            )
         self.timeline = schedule.timeline() if isinstance(schedule, Dopesheet) else schedule
         columns = () if self.timeline is None else self.timeline.properties
         empty = schedule.empty_columns if isinstance(schedule, Dopesheet) else ()
@@ -106,7 +131,8 @@ class Anchoring:
                     stacklevel=2,
                 )
         self.notes: tuple[str, ...] = tuple(
-            f"term {name!r} has no column in the schedule: its weight is 1 at every step"
+            f"term {name!r} has {'an empty' if name in empty else 'no'} column in the schedule: "
+            f"its weight is 1 at every step"
             for name in names
             if self.timeline is not None and name not in columns
         )
@@ -138,7 +164,10 @@ class Anchoring:
         Raises:
             UnknownLayerError: the model lacks a layer that a term names.
             UnknownLabelError: `labels` is given and lacks a label that a term names.
+            SettingError: `labels` is one name instead of a list of them.
         """
+        if isinstance(labels, str):
+            raise SettingError(f"attach takes a list of labels: write [{labels!r}].")
         known = None if labels is None else tuple(labels)
         if known is not None:
             for term in self.terms:
@@ -157,7 +186,9 @@ class AttachedTerms:
             skipped (weight 0, or no sample of the batch carries its labels) is absent.
     """
 
-    def __init__(self, anchoring: Anchoring, activations: Activations, labels: tuple[str, ...] | None) -> None:
+    def __init__(
+        self, anchoring: Anchoring, activations: Activations, labels: tuple[str, ...] | None
+    ) -> None:
         self.values: dict[str, Tensor] = {}
         self._activations = activations
         self._warned: set[str] | None = set() if labels is None else None
@@ -169,6 +200,7 @@ class AttachedTerms:
             for term in anchoring.terms
         ]
         self._widths: dict[str, int] = {}
+        self._checked = False
 
     def weights(self, step: int) -> dict[str, float]:
         """The weight of each term at an optimiser step, counted from 0; past the schedule's end the last holds."""
@@ -176,6 +208,8 @@ class AttachedTerms:
 
     def loss(self, labels: Mapping[str, Tensor], step: int) -> Tensor:
         """The weighted sum of the terms for the forward pass that has just run.
+
+        Of a layer that the pass calls twice, the second call counts.
 
         Args:
             labels: for each label, which samples of the batch carry it, `[batch]`, in [0, 1]. A term none of
@@ -186,7 +220,8 @@ class AttachedTerms:
             A scalar with a graph to the model's weights (0 without one when every term is skipped).
 
         Raises:
-            CaptureError: a layer did not run since the last loss.
+            CaptureError: a layer did not run since the last loss, its output was overwritten in place, or carries no
+                gradient although gradients are on.
             ShapeError: a regularizer or the labels do not fit the layer's activations.
             NonFiniteError: a term is NaN or infinite.
             SettingError: the step is negative.
@@ -196,8 +231,21 @@ class AttachedTerms:
         """
         if step < 0:
             raise SettingError(f"steps count from 0; {step} came.")
-        if self._warned is not None and labels:
+        if self._warned is not None:
             self._warn(self._warned, labels)
+        try:
+            total = self._sum(labels, step)
+        finally:
+            self._activations.clear()
+        if total is None:
+            return torch.zeros(())
+        if not math.isfinite(total.item()):
+            self._blame(step, total.item())
+        return total
+
+    def _sum(self, labels: Mapping[str, Tensor], step: int) -> Tensor | None:
+        if not self._checked:
+            self._check_all()
         by_layer: dict[str, tuple[list[str], list[Part]]] = {}
         for term, weights in self._terms:
             weight = weights[step] if step < len(weights) else weights[-1]
@@ -213,19 +261,32 @@ class AttachedTerms:
         total: Tensor | None = None
         for layer, (names, parts) in by_layer.items():
             activations = self._activations[layer]
-            if self._widths.get(layer) != activations.shape[-1]:
+            if activations.ndim < 2 or self._widths.get(layer) != activations.shape[-1]:
                 self._check(layer, activations)
+            if not activations.requires_grad and torch.is_grad_enabled():
+                raise CaptureError(
+                    f"the output of layer {layer!r} carries no gradient, so its terms cannot shape the model: it ran "
+                    f"under no_grad or a reentrant checkpoint (use_reentrant=False works), or all before it is frozen. "
+                    f"To measure the terms only, ask for the loss under torch.no_grad()."
+                )
             part, values = pull(activations, parts)
             self.values.update(zip(names, values, strict=True))
             total = part if total is None else total + part
-        self._activations.clear()
-        if total is None:
-            return torch.zeros(())
-        if not math.isfinite(total.item()):
-            self._blame(step)
         return total
 
+    def _check_all(self) -> None:
+        """Check every layer that has run, so that a term is refused before its weight first leaves 0."""
+        for layer in self._activations.layers:
+            if self._activations.ran(layer):
+                self._check(layer, self._activations[layer])
+        self._checked = True
+
     def _check(self, layer: str, activations: Tensor) -> None:
+        if activations.ndim < 2:
+            raise ShapeError(
+                f"layer {layer!r} gives the shape {list(activations.shape)}; terms act on [batch, ..., latent]. "
+                f"Call the model on a batch."
+            )
         for term, _ in self._terms:
             if term.layer == layer and isinstance(term.regularizer, Regularizer):
                 try:
@@ -241,14 +302,14 @@ class AttachedTerms:
                     warned.add(label)
                     warnings.warn(
                         f"term {term.name!r} acts on the label {label!r}, which this batch does not carry; it "
-                        f"carries {shorten(labels)}. If some batches lack it by design, pass "
+                        f"carries {shorten(labels) or 'none'}. If some batches lack it by design, pass "
                         f"attach(model, labels=[...]).",
                         UnmatchedLabelWarning,
                         stacklevel=3,
                     )
 
-    def _blame(self, step: int) -> None:
+    def _blame(self, step: int, total: float) -> None:
         for name, value in self.values.items():
             if not math.isfinite(value.item()):
                 raise NonFiniteError(name, step, value.item())
-        raise NonFiniteError("the weighted sum of the terms", step, math.inf)
+        raise NonFiniteError("the weighted sum of the terms", step, total)

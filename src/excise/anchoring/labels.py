@@ -32,7 +32,7 @@ def shares_of(labels: Mapping[str, Tensor], affinities: Mapping[str, float]) -> 
         values = labels[label]
         if values.ndim != 1:
             raise ShapeError(f"label {label!r} takes one value a sample, [batch]; {list(values.shape)} came.")
-        part = values * strength
+        part = values * float(strength)
         total = part if total is None else total + part
     if total is None:
         return None

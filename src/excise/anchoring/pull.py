@@ -5,17 +5,20 @@ slopes, so instead of a dozen nodes each they enter the graph together, as one w
 """
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.autograd import Function
-from torch.autograd.function import once_differentiable
 
 from excise.anchoring.regularizers import Regularizer
 from excise.errors import ShapeError
 
 __all__ = ["pull", "value_and_slope"]
+
+_COARSE = (torch.float16, torch.bfloat16)
+"""Types in which the cosine of a vector to itself is not 1 to the 1e-5 that `Separate` counts on."""
 
 Part = tuple[Regularizer | Callable[[Tensor], Tensor], Tensor | None, float]
 """A regularizer, the share of each sample `[batch]` (None for all alike), and the weight of the term."""
@@ -30,10 +33,12 @@ def pull(activations: Tensor, parts: list[Part]) -> tuple[Tensor, list[Tensor]]:
 
     Returns:
         The sum, a scalar with a graph to the activations (differentiable once), and each term's unweighted value.
+        Half-precision activations, also those of autocast, are computed with in single precision.
 
     Raises:
-        ShapeError: there are not as many shares as samples, or a regularizer's values have another shape than the
-            samples.
+        RuntimeError: in backward, when the slope is to be differentiated again (`create_graph=True`).
+        ShapeError: there are not as many shares as samples, or no samples, or a regularizer's values have another
+            shape than the samples.
     """
     values: list[Tensor] = []
     total = _Pull.apply(activations, parts, values)
@@ -43,23 +48,32 @@ def pull(activations: Tensor, parts: list[Part]) -> tuple[Tensor, list[Tensor]]:
 
 class _Pull(Function):
     @staticmethod
-    def forward(ctx: Any, activations: Tensor, parts: list[Part], values: list[Tensor]) -> Tensor:  # noqa: ANN401
+    def forward(ctx: Any, activations: Tensor, parts: list[Part], values: list[Tensor]) -> Tensor:  # noqa: ANN401 - torch's own
         flat = activations.detach().reshape(-1, activations.shape[-1])
+        if flat.dtype in _COARSE:
+            flat = flat.float()
         total = slope = None
-        for regularizer, shares, weight in parts:
-            value, part = value_and_slope(regularizer, flat, _flat_shares(shares, activations), activations.shape)
-            values.append(value)
-            total = value * weight if total is None else torch.add(total, value, alpha=weight)
-            slope = part * weight if slope is None else slope.add_(part, alpha=weight)
+        with _full_precision(flat.device.type):
+            for regularizer, shares, weight in parts:
+                value, part = value_and_slope(
+                    regularizer, flat, _flat_shares(shares, activations.shape, flat), activations.shape
+                )
+                values.append(value)
+                total = value * weight if total is None else torch.add(total, value, alpha=weight)
+                slope = part * weight if slope is None else slope.add_(part, alpha=weight)
         assert total is not None
         assert slope is not None
-        ctx.slope = slope.view(activations.shape)
+        ctx.slope = slope.view(activations.shape).to(activations.dtype)
         return total
 
     @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:  # noqa: ANN401
-        return ctx.slope * gradient, None, None
+    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, None, None]:  # noqa: ANN401 - torch's own
+        # Gradients are recorded here only under create_graph=True; what they would miss is not 0.
+        if torch.is_grad_enabled():
+            raise RuntimeError(
+                "terms can be differentiated once only; call backward without create_graph=True."
+            )
+        return ctx.slope * grad_outputs[0], None, None
 
 
 def value_and_slope(
@@ -77,21 +91,28 @@ def value_and_slope(
                 f"{list(values.shape)} came."
             )
         value = torch.dot(values.flatten(), shares.to(values.dtype))
-        (slope,) = torch.autograd.grad(value, leaf, allow_unused=True)
+        slope = torch.autograd.grad(value, leaf, allow_unused=True)[0] if value.requires_grad else None
     return value.detach(), torch.zeros_like(flat) if slope is None else slope
 
 
-def _flat_shares(shares: Tensor | None, activations: Tensor) -> Tensor:
-    """One share a sample, or a position of each sample, in the activations' dtype; they sum to 1."""
-    samples = activations.shape[:-1]
+def _full_precision(device: str) -> AbstractContextManager[object]:
+    """Autocast switched off where it is on: it would compute cosines too coarsely to tell duplicates."""
+    return torch.autocast(device, enabled=False) if torch.is_autocast_enabled(device) else nullcontext()
+
+
+def _flat_shares(shares: Tensor | None, shape: torch.Size, flat: Tensor) -> Tensor:
+    """One share a sample, or a position of each sample, in the dtype of `flat`; they sum to 1."""
+    samples = shape[:-1]
     count = samples.numel()
     if shares is None:
-        return torch.full((count,), 1 / count, dtype=activations.dtype, device=activations.device)
+        if not count:
+            raise ShapeError(f"the layer's activations hold no sample (shape {list(shape)}).")
+        return torch.full((count,), 1 / count, dtype=flat.dtype, device=flat.device)
     if len(shares) != samples[0]:
         raise ShapeError(
             f"labels are given for {len(shares)} samples, but the layer has activations for {samples[0]} "
-            f"(shape {list(activations.shape)})."
+            f"(shape {list(shape)})."
         )
-    shares = shares.to(activations.dtype)
+    shares = shares.to(flat.dtype)
     positions = count // len(shares)
     return shares if positions == 1 else (shares / positions).repeat_interleave(positions)

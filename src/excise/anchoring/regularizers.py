@@ -12,13 +12,13 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
+from excise.constants import constant_like
 from excise.errors import SettingError, ShapeError
 
 __all__ = [
@@ -56,7 +56,7 @@ class Regularizer(ABC):
     ) -> tuple[Float[Tensor, ""], Float[Tensor, "batch latent"]]:
         """The sum of shares x values, and its gradient by the activations; neither carries a graph."""
 
-    def check_width(self, width: int) -> None:
+    def check_width(self, width: int) -> None:  # noqa: B027 - most take any width
         """Refuse a layer of `width` features that this regularizer cannot be used on.
 
         Raises:
@@ -218,13 +218,15 @@ class AxisAlignedSubspace(Regularizer):
         inverted: True keeps latents out of the subspace instead: the sum runs over i in dims.
 
     Raises:
-        SettingError: dims are empty, negative or repeated.
+        SettingError: dims are empty, negative or repeated, or not whole numbers (a mask, for instance).
     """
 
     dims: tuple[int, ...]
     inverted: bool = False
 
     def __init__(self, dims: Sequence[int], inverted: bool = False) -> None:
+        if any(_is_truth(dim) or int(dim) != dim for dim in dims):
+            raise SettingError(f"AxisAlignedSubspace takes whole numbers, not a mask; {tuple(dims)} came.")
         chosen = tuple(int(dim) for dim in dims)
         if not chosen or min(chosen) < 0 or len(set(chosen)) != len(chosen):
             raise SettingError(f"AxisAlignedSubspace takes distinct dims from 0 upward; {chosen} came.")
@@ -255,7 +257,9 @@ class AxisAlignedSubspace(Regularizer):
 
     def _counted(self, activations: Tensor) -> Tensor:
         width = activations.shape[-1]
-        return constant_like(tuple(float((dim in self.dims) == self.inverted) for dim in range(width)), activations)
+        return constant_like(
+            tuple(float((dim in self.dims) == self.inverted) for dim in range(width)), activations
+        )
 
 
 class Planarity(AxisAlignedSubspace):
@@ -297,7 +301,7 @@ class Separate(Regularizer):
         cosines = directions @ directions.T
         apart = cosines.masked_fill(cosines >= 1 - TOGETHER, 0.0)
         if self.shift:
-            apart = (apart + 1) / 2
+            apart = ((apart + 1) / 2).clamp_min(0)
         return apart.pow(self.power).sum(dim=-1).reshape(activations.shape[:-1])
 
     def value_and_slope(
@@ -313,6 +317,8 @@ class Separate(Regularizer):
         if self.shift:
             apart = apart.add_(1).mul_(0.5)
             factor = self.power / 2
+            if self.power % 1:  # The cosine of opposite directions can round to below -1.
+                apart = apart.clamp_min_(0)
         slopes = apart.pow(self.power - 1)
         value = torch.dot(apart.mul_(slopes).sum(dim=-1), shares)
         slopes = slopes.masked_fill_(together, 0.0)
@@ -322,11 +328,6 @@ class Separate(Regularizer):
         return value, torch.addcmul(to_directions, directions, along, value=-1).div_(norms)
 
 
-def constant_like(values: tuple[float, ...], activations: Tensor) -> Tensor:
-    """`values` as a tensor of the activations' dtype, on their device; made once."""
-    return _constant(values, activations.dtype, activations.device)
-
-
-@lru_cache(maxsize=256)
-def _constant(values: tuple[float, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
-    return torch.tensor(values, dtype=dtype, device=device)
+def _is_truth(value: object) -> bool:
+    """Whether a value is True or False, also as an element of an array or a tensor."""
+    return isinstance(value, bool) or str(getattr(value, "dtype", "")) in ("bool", "torch.bool")

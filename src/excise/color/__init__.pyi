@@ -19,7 +19,7 @@ __all__ = [
     "hsv_of",
     "hsv_stream",
     "named_colors",
-    "rgb_grid",
     "redness",
+    "rgb_grid",
     "vibrancy",
 ]

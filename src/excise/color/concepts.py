@@ -31,7 +31,7 @@ def vibrancy(rgb: np.ndarray) -> np.ndarray:
 
     The product is the largest channel minus the smallest.
     """
-    return rgb.max(axis=-1) - rgb.min(axis=-1)
+    return np.asarray(rgb.max(axis=-1) - rgb.min(axis=-1))
 
 
 CONCEPTS: Mapping[str, Callable[[np.ndarray], np.ndarray]] = MappingProxyType(
@@ -73,9 +73,10 @@ class WeakLabel:
     def __call__(self, rgb: np.ndarray) -> np.ndarray:
         """The probability that each colour `[..., 3]` carries the label, `[...]`."""
         degree = CONCEPTS[self.concept](rgb)
-        return self.scale * (1 - degree if self.lack else degree) ** self.power
+        return np.asarray(self.scale * (1 - degree if self.lack else degree) ** self.power)
 
 
 def _dominance(rgb: np.ndarray, channel: int) -> np.ndarray:
-    others = rgb.sum(axis=-1) - rgb[..., channel]
-    return rgb[..., channel] * (1 - others / 2)
+    # Rounding cannot carry the sum of the two others above 2, and so the degree below 0; a difference could.
+    first, second = (rgb[..., other] for other in range(3) if other != channel)
+    return np.asarray(rgb[..., channel] * (1 - (first + second) / 2))

@@ -33,7 +33,7 @@ def hsv_stream(
         values: how many values, evenly over [0, 1].
 
     Raises:
-        SettingError: a probability outside [0, 1], an empty batch.
+        SettingError: a probability outside [0, 1], an empty batch, an empty grid.
     """
     grid = hsv_grid(hues, saturations, values)
     rgb = grid.to_numpy().reshape(-1, 3)

@@ -1,3 +1,3 @@
-from .conditions import evaluate, evaluating, latents_of, summarise
+from .conditions import disagreement, evaluate, evaluating, latents_of, summarise
 
-__all__ = ["evaluate", "evaluating", "latents_of", "summarise"]
+__all__ = ["disagreement", "evaluate", "evaluating", "latents_of", "summarise"]

@@ -1,5 +1,6 @@
 """What each condition of a model (baseline, ablated, pruned ...) makes of the same inputs, as labelled arrays."""
 
+import copy
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
@@ -10,9 +11,9 @@ from torch import nn
 
 from excise.activations import capture
 from excise.compute import suited_to
-from excise.errors import SettingError
+from excise.errors import SettingError, ShapeError
 
-__all__ = ["evaluate", "evaluating", "latents_of", "summarise"]
+__all__ = ["disagreement", "evaluate", "evaluating", "latents_of", "summarise"]
 
 
 @contextmanager
@@ -29,7 +30,9 @@ def evaluating(*models: nn.Module) -> Iterator[None]:
             module.training = mode
 
 
-def evaluate(conditions: Mapping[str, nn.Module], inputs: xr.DataArray, *, feature: str = "channel") -> xr.Dataset:
+def evaluate(
+    conditions: Mapping[str, nn.Module], inputs: xr.DataArray, *, feature: str = "channel"
+) -> xr.Dataset:
     """Run every condition on the same inputs and measure how well each gives them back.
 
     Args:
@@ -39,21 +42,35 @@ def evaluate(conditions: Mapping[str, nn.Module], inputs: xr.DataArray, *, featu
 
     Returns:
         `input` (..., feature) as given; `output` (condition, ..., feature); `error` (condition, ...), the mean
-        over the feature dim of the squared difference between output and input. All float32.
+        over the feature dim of the squared difference between output and input. Each model runs in its own dtype;
+        the arrays are float64 if one of the models is, float32 otherwise.
 
     Raises:
         SettingError: there is no condition, or the inputs lack the feature dim.
+        ShapeError: a condition's outputs are not shaped like its inputs.
     """
     if not conditions:
         raise SettingError("evaluate takes at least one condition.")
     if feature not in inputs.dims:
         raise SettingError(f"the inputs have no dim {feature!r}; theirs are {inputs.dims}.")
-    ordered = inputs.transpose(..., feature).astype(np.float32)
+    kept = np.float64 if torch.float64 in map(_dtype_of, conditions.values()) else np.float32
+    ordered = inputs.transpose(..., feature).astype(kept)
     flat = torch.from_numpy(np.ascontiguousarray(ordered.to_numpy()).reshape(-1, ordered.sizes[feature]))
     outputs, errors = [], []
     with evaluating(*conditions.values()):
-        for model in conditions.values():
-            output = model(flat.to(_device_of(model))).cpu()
+        for name, model in conditions.items():
+            output = model(flat.to(_device_of(model), _dtype_of(model)))
+            if not isinstance(output, torch.Tensor) or output.shape != flat.shape:
+                came = (
+                    f"shape {list(output.shape)}"
+                    if isinstance(output, torch.Tensor)
+                    else type(output).__name__
+                )
+                raise ShapeError(
+                    f"condition {name!r} gives back {came} for inputs {list(flat.shape)}; "
+                    f"its error takes an output for each input."
+                )
+            output = output.to("cpu", flat.dtype)
             outputs.append(output.reshape(ordered.shape).numpy())
             errors.append((output - flat).square().mean(dim=-1).reshape(ordered.shape[:-1]).numpy())
     dims = tuple(str(dim) for dim in ordered.dims)
@@ -68,22 +85,62 @@ def evaluate(conditions: Mapping[str, nn.Module], inputs: xr.DataArray, *, featu
 
 
 def latents_of(model: nn.Module, layer: str, inputs: np.ndarray) -> np.ndarray:
-    """The activations `[sample, latent]` of a layer for inputs `[sample, feature]`, float32.
+    """The activations `[sample, latent]` of a layer for inputs `[sample, feature]`, in float32 or the model's float64.
 
     Raises:
         UnknownLayerError: the model has no such layer.
         CaptureError: the layer does not run, or its output is no tensor.
     """
     with evaluating(model), capture(model, [layer]) as activations:
-        model(torch.from_numpy(np.ascontiguousarray(inputs, dtype=np.float32)).to(_device_of(model)))
-        return activations[layer].cpu().numpy()
+        samples = torch.from_numpy(np.ascontiguousarray(inputs, dtype=np.float64))
+        model(samples.to(_device_of(model), _dtype_of(model)))
+        latents = activations[layer].cpu()
+        return (latents if latents.dtype == torch.float64 else latents.float()).numpy()
+
+
+def disagreement(
+    first: nn.Module, second: nn.Module, inputs: xr.DataArray, *, feature: str = "channel"
+) -> float:
+    """The largest difference between any two outputs of two models that may be the same function.
+
+    It is computed in float64 on copies, where rounding can neither hide a difference nor feign one: in float32 a
+    model that divides by a small norm is further from itself, summed in another order, than 1e-6.
+
+    Args:
+        first: a model.
+        second: another, of the same inputs.
+        inputs: samples of any shape, dims (..., feature).
+        feature: the dim that a model reads and writes.
+
+    Returns:
+        At least 0; NaN where an output is.
+
+    Raises:
+        ShapeError: the outputs have different shapes.
+    """
+    flat = inputs.transpose(..., feature).to_numpy().reshape(-1, inputs.sizes[feature]).astype(np.float64)
+    copies = [copy.deepcopy(model).cpu().double() for model in (first, second)]
+    with evaluating(*copies):
+        one, other = (model(torch.from_numpy(flat)) for model in copies)
+    if one.shape != other.shape:
+        raise ShapeError(
+            f"the models give outputs of different shapes: {list(one.shape)}, {list(other.shape)}."
+        )
+    return float((one - other).abs().max())
 
 
 def summarise(error: xr.DataArray) -> dict[str, float]:
-    """The largest and the median of one condition's errors."""
-    return {"max_mse": float(error.max()), "median_mse": float(error.median())}
+    """The largest and the median of one condition's errors; NaN where any of them is."""
+    return {"max_mse": float(error.max(skipna=False)), "median_mse": float(error.median(skipna=False))}
 
 
 def _device_of(model: nn.Module) -> torch.device:
     parameter = next(model.parameters(), None)
     return torch.device("cpu") if parameter is None else parameter.device
+
+
+def _dtype_of(model: nn.Module) -> torch.dtype:
+    """The floating dtype that a model computes in: that of its first floating parameter, else float32."""
+    return next(
+        (parameter.dtype for parameter in model.parameters() if parameter.is_floating_point()), torch.float32
+    )

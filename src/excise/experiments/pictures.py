@@ -1,12 +1,13 @@
 """Which pictures a run has, made from what its directory holds and nothing else."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
 from excise.color import named_colors
-from excise.experiments.recipe import REFERENCE_LEVEL, Recipe
+from excise.experiments.recipe import BASELINE, REFERENCE_LEVEL, Recipe
 from excise.figures import (
     Picture,
     color_slices,
@@ -44,15 +45,19 @@ def pictures_of_run(recipe: Recipe, run: Run) -> list[Picture]:
                 title=f"Reconstruction error, {condition}",
                 levels=LEVELS,
             ),
-            latent_views(
+        ]
+        if views := recipe.views.get(str(condition)):
+            kept, whole = (arrays[f"latents_{name}"].shape[-1] for name in (condition, BASELINE))
+            picture = latent_views(
                 here[f"latents_{condition}"].to_numpy(),
                 arrays["cube_input"].transpose("cube_sample", "channel").to_numpy(),
                 here["cube_output"].transpose("cube_sample", "channel").to_numpy(),
-                views=recipe.views[str(condition)],
+                views=views,
                 name=f"latents-{condition}",
                 title=f"Latents, {condition}",
-            ),
-        ]
+            )
+            renumbered = " What is left is numbered anew, from 0." if kept < whole else ""
+            pictures.append(replace(picture, caption=picture.caption + renumbered))
     timeline = recipe.schedule().timeline()
     return [
         *pictures,
@@ -63,29 +68,35 @@ def pictures_of_run(recipe: Recipe, run: Run) -> list[Picture]:
 
 def pictures_of_sweep(recipe: Recipe, sweep: dict[str, Any]) -> list[Picture]:
     """For each condition the error of every named colour, a dot a seed."""
-    finished = [row for row in sweep["rows"] if "failed" not in row]
+    # What did not finish has no numbers, and one that is not finite (null in the file) has no place on the scale.
+    finished = [row for row in sweep["rows"] if "failed" not in row and None not in row.values()]
     if not finished:
         return []
+    missing = len(sweep["rows"]) - len(finished)
+    note = (
+        f" {missing} of {len(sweep['rows'])} seeds gave no finite numbers and are not drawn."
+        if missing
+        else ""
+    )
     colors = named_colors()
     names = [str(color) for color in colors["color"].to_numpy()]
     failed = np.array([not row["passed"] for row in finished])
     pictures = []
-    for condition in ["baseline", *(edit.condition for edit in recipe.edits)]:
+    for condition in recipe.conditions:
         values = xr.DataArray(
             np.array([[row[f"{condition}.named_colors.{color}"] for color in names] for row in finished]),
             dims=("seed", "color"),
             coords={"seed": [row["seed"] for row in finished], "color": names},
         )
-        pictures.append(
-            seed_strip(
-                values,
-                colors.to_numpy(),
-                failed,
-                name=f"seeds-{condition}",
-                title=f"Named colours over seeds, {condition}",
-                levels={} if condition == "baseline" else {"reference 1/3": REFERENCE_LEVEL},
-            )
+        strip = seed_strip(
+            values,
+            colors.to_numpy(),
+            failed,
+            name=f"seeds-{condition}",
+            title=f"Named colours over seeds, {condition}",
+            levels={} if condition == BASELINE else {"reference 1/3": REFERENCE_LEVEL},
         )
+        pictures.append(replace(strip, caption=strip.caption + note))
     return pictures
 
 

@@ -7,14 +7,14 @@ from typing import Any
 import xarray as xr
 from torch import nn
 
-from excise import surgery
 from excise.color import hsv_grid, named_colors, rgb_grid
-from excise.evaluation import evaluate, latents_of, summarise
-from excise.experiments.recipe import Recipe
+from excise.evaluation import disagreement, evaluate, latents_of, summarise
+from excise.experiments.recipe import BASELINE, Agreement, Recipe
 from excise.experiments.verdict import judge
 from excise.runs import Record
 from excise.runs.environment import describe_environment
 from excise.seeding import generator
+from excise.surgery import ablate, prune
 from excise.training import fit
 from excise.training.progress import SilentProgress
 
@@ -45,11 +45,14 @@ def run_recipe(
 
     Raises:
         RunError: the run directory cannot be written; its status then says failed.
+        SurgeryError: an edit of the recipe cannot be made on its model; found before the training.
         NonFiniteError: training diverged; what was logged is kept.
     """
     progress = progress or SilentProgress()
     environment = {**describe_environment(), "seed": seed}
     with Record(path, recipe.spec(), environment) as record:
+        # An edit that cannot be made is refused now, not when a training has been spent on it.
+        _conditions(recipe, recipe.model.build(generator(seed, "init")))
         model = train(recipe, seed, progress, record, log_every)
         record.save_model(model)
         progress.stage("editing and evaluating")
@@ -60,7 +63,9 @@ def run_recipe(
     return results
 
 
-def train(recipe: Recipe, seed: int, progress: SilentProgress, record: Record, log_every: int = 10) -> nn.Module:
+def train(
+    recipe: Recipe, seed: int, progress: SilentProgress, record: Record, log_every: int = 10
+) -> nn.Module:
     """The recipe's model, trained; logged steps go to the record and to the progress display."""
     model = recipe.model.build(generator(seed, "init"))
     anchoring = recipe.anchoring()
@@ -91,19 +96,23 @@ def measure(recipe: Recipe, seed: int, conditions: dict[str, nn.Module]) -> tupl
         }
         for condition in conditions
     }
+    disagreements = {
+        (first, second): disagreement(conditions[first], conditions[second], loss["input"])
+        for first, second in (claim.conditions for claim in recipe.claims if isinstance(claim, Agreement))
+    }
     results = {
         "recipe": recipe.name,
         "seed": seed,
         "conditions": measured,
-        "claims": judge(recipe, measured, loss["output"]),
+        "claims": judge(recipe, measured, loss["output"], disagreements),
     }
     return results, _arrays(recipe, conditions, named)
 
 
 def _conditions(recipe: Recipe, model: nn.Module) -> dict[str, nn.Module]:
-    edits = {"ablate": surgery.ablate, "prune": surgery.prune}
+    edits = {"ablate": ablate, "prune": prune}
     edited = {edit.condition: edits[edit.mode](model, edit.layer, list(edit.dims)) for edit in recipe.edits}
-    return {"baseline": model, **edited}
+    return {BASELINE: model, **edited}
 
 
 def _arrays(recipe: Recipe, conditions: dict[str, nn.Module], named: xr.Dataset) -> xr.Dataset:
@@ -132,4 +141,6 @@ def _arrays(recipe: Recipe, conditions: dict[str, nn.Module], named: xr.Dataset)
 def _prefixed(prefix: str, part: xr.Dataset) -> xr.Dataset:
     shared = ("condition", "channel")
     dims = {dim: f"{prefix}_{dim}" for dim in part.dims if dim not in shared}
-    return part.drop_vars(["r", "g", "b"], errors="ignore").rename({**dims, **{name: f"{prefix}_{name}" for name in part.data_vars}})
+    return part.drop_vars(["r", "g", "b"], errors="ignore").rename(
+        {**dims, **{name: f"{prefix}_{name}" for name in part.data_vars}}
+    )

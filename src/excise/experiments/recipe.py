@@ -1,12 +1,14 @@
 """A recipe: everything that defines an experiment, as a frozen description that is saved with each run.
 
 A recipe holds no code. Whoever has its JSON can run it again: the schedule is inside as text, and every threshold
-of a claim is written where the claim is.
+of a claim is written where the claim is. What a recipe names (keys, conditions, colours, concepts, regularizers) must
+exist when it is built, not when a training of it has ended: an unknown name is an `UnknownNameError`, whatever else
+does not fit is pydantic's `ValidationError`, a ValueError that says where.
 """
 
 import inspect
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, PlainValidator, model_validator
@@ -18,6 +20,7 @@ from excise.schedule import Dopesheet
 from excise.stream import TensorStream
 
 __all__ = [
+    "BASELINE",
     "REFERENCE_LEVEL",
     "Agreement",
     "Claim",
@@ -30,12 +33,23 @@ __all__ = [
     "TermSpec",
 ]
 
+BASELINE = "baseline"
+"""The condition of the model as it was trained."""
+
 REFERENCE_LEVEL = 1 / 3
 """The expected squared error, a channel, of red against a uniformly random colour."""
 
 _REGULARIZERS: dict[str, type[Regularizer]] = {
     name: getattr(anchoring, name)
-    for name in ("Anchor", "AngularAnchor", "AntiAnchor", "AxisAlignedSubspace", "Planarity", "Separate", "Unitarity")
+    for name in (
+        "Anchor",
+        "AngularAnchor",
+        "AntiAnchor",
+        "AxisAlignedSubspace",
+        "Planarity",
+        "Separate",
+        "Unitarity",
+    )
 }
 
 
@@ -47,7 +61,7 @@ def _load_regularizer(value: object) -> Regularizer:
     settings = dict(value)
     kind = settings.pop("kind")
     if kind not in _REGULARIZERS:
-        raise ValueError(str(UnknownNameError(str(kind), _REGULARIZERS, "among the regularizers")))
+        raise UnknownNameError(str(kind), _REGULARIZERS, "among the regularizers")
     try:
         return _REGULARIZERS[kind](**settings)
     except (TypeError, ExciseError) as error:
@@ -61,6 +75,14 @@ def _dump_regularizer(value: Regularizer) -> dict[str, Any]:
 
 class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _keys_are_known(cls, data: object) -> object:
+        for key in data if isinstance(data, dict) else ():
+            if key not in cls.model_fields:
+                raise UnknownNameError(str(key), cls.model_fields, f"in the {cls.__name__} of a recipe")
+        return data
 
 
 class Model(_Frozen):
@@ -149,7 +171,7 @@ class ErrorClaim(_Frozen):
 
 
 class Agreement(_Frozen):
-    """A claim that two conditions compute the same function: the largest difference of any output."""
+    """A claim that two conditions compute the same function, judged on the loss grid in float64."""
 
     kind: Literal["agreement"] = "agreement"
     claim: str
@@ -178,14 +200,34 @@ class Recipe(_Frozen):
     grids: Grids = Grids()
 
     @model_validator(mode="after")
-    def _conditions_exist(self) -> Self:
-        known = {"baseline", *(edit.condition for edit in self.edits)}
-        named = set(self.views)
+    def _conditions_are_distinct(self) -> "Recipe":
+        conditions = self.conditions
+        if len(set(conditions)) != len(conditions):
+            twice = sorted({name for name in conditions if conditions.count(name) > 1})
+            raise ValueError(
+                f"each edit makes a condition of its own, and the unedited model is {BASELINE!r}; {twice} came twice"
+            )
         for claim in self.claims:
-            named |= set(claim.conditions) if isinstance(claim, Agreement) else {claim.condition}
-        if not named <= known:
-            raise ValueError(f"conditions {sorted(named - known)} come from no edit; there are {sorted(known)}")
+            if isinstance(claim, Agreement) and len(set(claim.conditions)) == 1:
+                raise ValueError(f"the claim {claim.claim!r} compares {claim.conditions[0]!r} with itself")
         return self
+
+    @model_validator(mode="after")
+    def _names_exist(self) -> "Recipe":
+        for condition in self.views:
+            _require(condition, self.conditions, "for the views")
+        for claim in self.claims:
+            where = f"for the claim {claim.claim!r}"
+            for condition in claim.conditions if isinstance(claim, Agreement) else (claim.condition,):
+                _require(condition, self.conditions, where)
+            for name in claim.colors if isinstance(claim, ErrorClaim) else ():
+                _require(name, color.NAMES, where)
+        return self
+
+    @property
+    def conditions(self) -> tuple[str, ...]:
+        """Under which names the model is measured: the baseline, then each edit."""
+        return (BASELINE, *(edit.condition for edit in self.edits))
 
     def anchoring(self) -> Anchoring:
         """The terms with their schedule."""
@@ -198,3 +240,8 @@ class Recipe(_Frozen):
     def spec(self) -> Mapping[str, Any]:
         """The whole recipe as JSON-ready data."""
         return self.model_dump(mode="json")
+
+
+def _require(name: str, known: tuple[str, ...], where: str) -> None:
+    if name not in known:
+        raise UnknownNameError(name, known, where)

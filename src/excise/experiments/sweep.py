@@ -4,6 +4,7 @@ Each seed is a run directory of its own inside the sweep's. A sweep that was int
 finished seeds are kept, unfinished ones are run again beside what they left.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,9 @@ import numpy as np
 from excise.errors import ExciseError, RunError, SettingError
 from excise.experiments.pipeline import run_recipe
 from excise.experiments.recipe import Recipe
-from excise.runs import Record, new_run_path, open_run
+from excise.runs import Record, Run, new_run_path, open_run
 from excise.runs.environment import describe_environment
-from excise.runs.files import read_json, write_json
+from excise.runs.files import write_json
 from excise.training.progress import SilentProgress
 
 __all__ = ["open_sweep_path", "run_sweep", "summarise_sweep"]
@@ -43,14 +44,17 @@ def run_sweep(
 
     Raises:
         SettingError: no seeds, or one twice.
-        RunError: the directory cannot be written.
+        RunError: the directory cannot be written, or holds a run of another recipe.
     """
     if not seeds or len(set(seeds)) != len(seeds):
         raise SettingError(f"a sweep takes at least one seed, each once; {list(seeds)} came.")
     progress = progress or SilentProgress()
     spec = recipe.spec()
     environment = {**describe_environment(), "seeds": list(seeds)}
-    with Record(path, spec, environment, resume=(path / "status.json").exists()):
+    resume = (path / "status.json").exists()
+    if resume and open_run(path).spec != spec:
+        raise RunError(f"{path} holds a run of another recipe; choose another directory.")
+    with Record(path, spec, environment, resume=resume):
         failures: dict[int, str] = {}
         for index, seed in enumerate(seeds):
             if _finished_run(path, seed) is not None:
@@ -70,22 +74,24 @@ def run_sweep(
     return sweep
 
 
-def summarise_sweep(recipe: Recipe, seeds: Sequence[int], path: Path, failures: dict[int, str]) -> dict[str, Any]:
-    """The content of `sweep.json`: a row a seed, medians and spread of each number, and how often each claim held."""
+def summarise_sweep(
+    recipe: Recipe, seeds: Sequence[int], path: Path, failures: dict[int, str]
+) -> dict[str, Any]:
+    """The content of `sweep.json`: a row a seed, the spread of each number, and how often each claim held."""
     rows: list[dict[str, Any]] = []
     verdicts: list[list[dict[str, Any]]] = []
     for seed in seeds:
-        directory = _finished_run(path, seed)
-        if directory is None:
+        run = _finished_run(path, seed)
+        if run is None:
             if seed in failures:
                 rows.append({"seed": seed, "failed": failures[seed]})
             continue
-        results = read_json(directory / "results.json")
+        results = run.results()
         verdicts.append(results["claims"])
         rows.append(
             {
                 "seed": seed,
-                "run": directory.name,
+                "run": run.path.name,
                 "passed": all(claim["passed"] for claim in results["claims"]),
                 "failed_claims": [claim["claim"] for claim in results["claims"] if not claim["passed"]],
                 **_numbers(results),
@@ -111,13 +117,13 @@ def summarise_sweep(recipe: Recipe, seeds: Sequence[int], path: Path, failures: 
         "summary": summary,
         "claims": claims,
         "passed": sum(row.get("passed", False) for row in rows),
-        "chosen": _typical(finished),
+        "chosen": _typical(finished, recipe.conditions[1 if recipe.edits else 0]),
         "chosen_is": "the seed whose largest error after the first edit is the median",
     }
 
 
 def open_sweep_path(recipe: Recipe, seeds: Sequence[int], out: Path) -> Path:
-    """Where a sweep goes: on in the newest unfinished one of this very recipe and these seeds, or in a new directory."""
+    """Where a sweep goes: on in the newest unfinished one of this recipe and these seeds, or in a new directory."""
     for directory in sorted((out / recipe.name).glob("*-seeds*"), reverse=True):
         try:
             run = open_run(directory)
@@ -129,8 +135,8 @@ def open_sweep_path(recipe: Recipe, seeds: Sequence[int], out: Path) -> Path:
     return new_run_path(out, recipe.name, f"seeds{seeds[0]}-{seeds[-1]}")
 
 
-def _numbers(results: dict[str, Any]) -> dict[str, float]:
-    numbers: dict[str, float] = {}
+def _numbers(results: dict[str, Any]) -> dict[str, float | None]:
+    numbers: dict[str, float | None] = {}
     for condition, measured in results["conditions"].items():
         numbers[f"{condition}.max_mse"] = measured["max_mse"]
         numbers[f"{condition}.median_mse"] = measured["median_mse"]
@@ -139,34 +145,42 @@ def _numbers(results: dict[str, Any]) -> dict[str, float]:
     return numbers
 
 
-def _spread(values: list[float]) -> dict[str, float]:
-    low, first, median, third, high = np.percentile(values, [0, 25, 50, 75, 100]).tolist()
+def _spread(values: list[float | None]) -> dict[str, float | None]:
+    finite = [value for value in values if value is not None]
+    if not finite:
+        return dict.fromkeys(("median", "min", "q1", "q3", "max", "mean", "sd"))
+    low, first, median, third, high = np.percentile(finite, [0, 25, 50, 75, 100]).tolist()
     return {
         "median": median,
         "min": low,
         "q1": first,
         "q3": third,
         "max": high,
-        "mean": float(np.mean(values)),
-        "sd": float(np.std(values, ddof=1)) if len(values) > 1 else 0.0,
+        "mean": float(np.mean(finite)),
+        "sd": float(np.std(finite, ddof=1)) if len(finite) > 1 else 0.0,
     }
 
 
-def _typical(rows: list[dict[str, Any]]) -> int | None:
+def _typical(rows: list[dict[str, Any]], condition: str) -> int | None:
     if not rows:
         return None
-    key = next(key for key in rows[0] if key.endswith(".max_mse") and not key.startswith("baseline"))
-    ordered = sorted(rows, key=lambda row: row[key])
+    ordered = sorted(rows, key=lambda row: _or_infinity(row[f"{condition}.max_mse"]))
     return ordered[(len(ordered) - 1) // 2]["seed"]
 
 
-def _finished_run(path: Path, seed: int) -> Path | None:
+def _or_infinity(value: float | None) -> float:
+    return math.inf if value is None else value
+
+
+def _finished_run(path: Path, seed: int) -> Run | None:
+    """The finished run of a seed whose results can be read."""
     for directory in sorted(path.glob(f"seed-{seed}*")):
         if directory.name != f"seed-{seed}" and not directory.name.startswith(f"seed-{seed}-again-"):
             continue
         try:
-            if open_run(directory).status["status"] == "finished":
-                return directory
+            run = open_run(directory)
+            if run.status["status"] == "finished" and run.results():
+                return run
         except RunError:
             continue
     return None

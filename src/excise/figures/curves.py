@@ -4,105 +4,141 @@ from collections.abc import Mapping
 
 import numpy as np
 import xarray as xr
-from matplotlib.collections import PathCollection
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
-from matplotlib.path import Path
 
 from excise.errors import ShapeError
-from excise.figures.theme import FONT_SIZE, Picture, Theme, new_figure, style
+from excise.figures.arrays import at, labelled, same_places, share
+from excise.figures.theme import SMALL, Picture, Theme, new_figure, number_ticks, style
+from excise.numerals import number
 
 __all__ = ["error_curves"]
 
 _LABELS = {"h": "hue (degrees)", "s": "saturation", "v": "value"}
 _UNITS = {"h": 360.0}
+_KEPT = 0.05
+
+# A level further above the data would press the curves flat.
+_REACH = 1.6
 
 
 def error_curves(
-    error: xr.DataArray, rgb: xr.DataArray, *, name: str, title: str, levels: Mapping[str, float] | None = None
+    error: xr.DataArray,
+    rgb: xr.DataArray,
+    *,
+    name: str,
+    title: str,
+    levels: Mapping[str, float] | None = None,
 ) -> Picture:
     """Three panels with one y axis: the error against each of three coordinates, the first of them wide.
 
-    Each line holds two coordinates and follows the third; each of its segments has the colour that it measures.
+    Each line holds two coordinates and follows the third. Around every measured colour the line has that
+    colour, half the way to its neighbours.
 
     Args:
-        error: one value a colour, three dims with coordinates, such as (h, s, v).
+        error: one value a colour, three dims with coordinates, such as (h, s, v); h is in turns.
         rgb: the colours, sRGB in [0, 1]: the same dims and `channel`.
         name: the stem of the picture's files.
         title: a short heading.
-        levels: reference levels by their label; those far above the data are left out.
+        levels: reference levels by their label; those above 1.6 times the largest error are left out.
 
     Raises:
-        ShapeError: not three dims, or colours of another shape.
+        ShapeError: not three dims, or colours of another shape or at other coordinates.
+        SettingError: a value is not finite.
     """
     dims = tuple(str(dim) for dim in error.dims)
-    if len(dims) != 3 or tuple(rgb.dims) != (*dims, "channel") or rgb.shape != (*error.shape, 3):
-        raise ShapeError(
-            f"error_curves takes errors of three dims and colours of the same and channel; "
-            f"{dict(error.sizes)} and {dict(rgb.sizes)} came."
-        )
-    worst = error.isel(error.argmax(...))  # pyright: ignore[reportArgumentType]
+    if len(dims) != 3:
+        raise ShapeError(f"error_curves takes errors of three dims; {dict(error.sizes)} came.")
+    error = labelled(error, dims, "errors")
+    rgb = labelled(rgb, (*dims, "channel"), "colours of errors")
+    if rgb.sizes["channel"] != 3:
+        raise ShapeError(f"colours of errors have 3 channels; {rgb.sizes['channel']} came.")
+    same_places(error, rgb, "errors and their colours")
+
+    values = error.to_numpy()
+    largest = float(values.max())
+    indices = dict(zip(dims, np.unravel_index(values.argmax(), values.shape), strict=True))
     place = ", ".join(
-        f"{_LABELS.get(dim, dim).split(' ')[0]} {float(worst[dim]) * _UNITS.get(dim, 1):.3g}" for dim in dims
+        at(_LABELS.get(dim, dim), float(error[dim][indices[dim]]) * _UNITS.get(dim, 1)) for dim in dims
     )
+    lost = int((values > _KEPT).sum())
     alt = (
-        f"The largest error shown is {float(worst):.2g}, at {place}; the median is {float(error.median()):.2g} and "
-        f"{float((error < 0.05).mean()):.0%} of the colours stay below 0.05."
+        f"The largest error shown is {number(largest)}, at {place}; "
+        f"the median is {number(float(np.median(values)))}. "
+        f"Of {values.size} colours {share(lost, values.size)} "
+        f"{'has' if lost == 1 else 'have'} an error above {_KEPT}."
     )
     caption = (
-        "Reconstruction error (mean squared, a channel) against each coordinate. Each line segment has the true "
-        "colour whose error it shows; the three panels share one scale."
+        "Reconstruction error (mean squared, a channel) against each coordinate. A line holds the two other "
+        "coordinates and has the true colour whose error it shows; the three panels share one scale."
     )
-    top = float(error.max()) * 1.08 or 1e-6
-    lines = {dim: _lines(error, rgb, dim, _UNITS.get(dim, 1.0)) for dim in dims}
+    drawn = {label: level for label, level in (levels or {}).items() if level <= _REACH * largest}
+    top = max(largest, *drawn.values()) * 1.08 if drawn else largest * 1.08 or 1e-6
+    lines = {dim: _pieces(error, rgb, dim, _UNITS.get(dim, 1.0)) for dim in dims}
 
     def draw(theme: Theme) -> Figure:
-        figure = new_figure(theme, 3.3)
-        rectangles = ((0.075, 0.15, 0.5, 0.8), (0.605, 0.15, 0.17, 0.8), (0.81, 0.15, 0.17, 0.8))
-        first = None
-        for dim, rectangle in zip(dims, rectangles, strict=True):
-            axes = figure.add_axes(rectangle, sharey=first)
+        figure = new_figure(theme, 3.1)
+        rectangles = ((0.1, 0.165, 0.46, 0.8), (0.6, 0.165, 0.175, 0.8), (0.815, 0.165, 0.175, 0.8))
+        for index, (dim, rectangle) in enumerate(zip(dims, rectangles, strict=True)):
+            axes = figure.add_axes(rectangle)
             axes.set_facecolor(theme.panel)
-            unit = _UNITS.get(dim, 1.0)
-            paths, colors = lines[dim]
+            pieces, colors = lines[dim]
             axes.add_collection(
-                PathCollection(paths, facecolors="none", edgecolors=colors, linewidths=0.9, capstyle="round"),
+                LineCollection(list(pieces), colors=colors, linewidths=0.9, capstyle="round"),
                 autolim=False,
             )
-            low, high = float(error[dim].min()) * unit, float(error[dim].max()) * unit
-            axes.set_xlim(low, high)
-            axes.set_ylim(0, top)
-            ticks = np.linspace(low, high, 7 if first is None else 3)
-            axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+            _scale(axes, error[dim].to_numpy() * _UNITS.get(dim, 1.0), top, 7 if index == 0 else 3)
             style(axes, theme)
             axes.set_xlabel(_LABELS.get(dim, dim), labelpad=2)
-            if first is None:
+            if index == 0:
                 axes.set_ylabel("error", labelpad=3)
-                first = axes
-                axes.ticklabel_format(axis="y", scilimits=(-2, 3))
-                axes.yaxis.offsetText.set(color=theme.muted, fontsize=FONT_SIZE - 1.5)
             else:
                 axes.tick_params(labelleft=False)
-            for label, level in (levels or {}).items():
-                if level <= top:
-                    axes.axhline(level, color=theme.ink, linewidth=0.8, dashes=(4, 3))
-                    if axes is first:
-                        axes.annotate(
-                            label, (1, level), xycoords=("axes fraction", "data"), xytext=(-3, 2),
-                            textcoords="offset points", ha="right", color=theme.ink, fontsize=FONT_SIZE - 2,
-                        )  # fmt: skip
+            for label, level in drawn.items():
+                axes.axhline(level, color=theme.ink, linewidth=0.8, dashes=(4, 3))
+                if index == 0:
+                    axes.annotate(
+                        label, (_clearest(values, level), level), xycoords=("axes fraction", "data"),
+                        xytext=(0, 2), textcoords="offset points", ha="center", color=theme.ink,
+                        fontsize=SMALL,
+                    )  # fmt: skip
         return figure
 
     return Picture(name, title, alt, caption, draw)
 
 
-def _lines(error: xr.DataArray, rgb: xr.DataArray, dim: str, unit: float) -> tuple[list[Path], np.ndarray]:
-    """Every segment of the lines along one dim, and the colour of each; the worst lines come last, on top."""
+def _scale(axes: Axes, x: np.ndarray, top: float, ticks: int) -> None:
+    low, high = float(x.min()), float(x.max())
+    # The room at both sides keeps the outermost lines whole; a single place needs room to be somewhere in.
+    room = 0.012 * (high - low) or 0.5
+    axes.set_xlim(low - room, high + room)
+    axes.set_ylim(0, top)
+    places = np.linspace(low, high, ticks) if high > low else np.array([low])
+    axes.set_xticks(places, [number(float(place), 3) for place in places])
+    number_ticks(axes)
+
+
+def _clearest(values: np.ndarray, level: float) -> float:
+    """Where along the first panel, as a fraction of it, a label above `level` hides the fewest errors."""
+    reach = values.max(axis=(1, 2)) > level * 0.95
+    where = np.linspace(0, 1, len(reach))
+    hidden = {middle: int(reach[abs(where - middle) < 0.22].sum()) for middle in (0.5, 0.26, 0.74)}
+    return min(hidden, key=lambda middle: hidden[middle])
+
+
+def _pieces(error: xr.DataArray, rgb: xr.DataArray, dim: str, unit: float) -> tuple[np.ndarray, np.ndarray]:
+    """For every measured colour the piece of line around it, `[piece, 3 points, 2]`, and the colour itself.
+
+    The pieces of a line follow one another; the lines with the largest errors come last, on top.
+    """
     values = error.transpose(..., dim).to_numpy().reshape(-1, error.sizes[dim])
     colors = rgb.transpose(..., dim, "channel").to_numpy().reshape(*values.shape, 3)
     order = np.argsort(values.max(axis=1), kind="stable")
     values, colors = values[order], colors[order]
-    x = np.broadcast_to(error[dim].to_numpy() * unit, values.shape)
-    points = np.stack([x, values], axis=-1)
-    segments = np.stack([points[:, :-1], points[:, 1:]], axis=2).reshape(-1, 2, 2)
-    middle = np.clip((colors[:, :-1] + colors[:, 1:]) / 2, 0, 1).reshape(-1, 3)
-    return [Path(segment) for segment in segments], middle
+    points = np.stack([np.broadcast_to(error[dim].to_numpy() * unit, values.shape), values], axis=-1)
+    middles = (points[:, :-1] + points[:, 1:]) / 2
+    before = np.concatenate([points[:, :1], middles], axis=1)
+    after = np.concatenate([middles, points[:, -1:]], axis=1)
+    pieces = np.stack([before, points, after], axis=2).reshape(-1, 3, 2)
+    return pieces, np.clip(colors, 0, 1).reshape(-1, 3)

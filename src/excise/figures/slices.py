@@ -2,15 +2,21 @@
 
 import numpy as np
 import xarray as xr
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 
 from excise.errors import ShapeError
-from excise.figures.theme import FONT_SIZE, Picture, Theme, new_figure, style
+from excise.figures.arrays import at, labelled, same_places, share
+from excise.figures.theme import DPI, TEXT, WIDTH, Picture, Theme, new_figure, style
+from excise.numerals import number
 
 __all__ = ["color_slices"]
 
-_CELL = 24
-_PATCH = slice(7, 17)
+_LOST = 0.05
+
+# Pixels. Cells are whole pixels wide, so that every patch has the same size and hard edges.
+_WIDTH, _COLUMN, _LEFT = round(WIDTH * DPI), 502, 82
+_PANEL, _TALLEST, _GAP, _BOTTOM = 480, 200, 42, 74
 
 
 def color_slices(
@@ -39,83 +45,103 @@ def color_slices(
         across: the dim that runs across.
         upward: the dim that runs upward.
         channel: the dim of the channels.
-        panel_label: what to call the panel's dim.
+        panel_label: what to call the panel's dim; a unit may follow in parentheses, here and below.
         across_label: what to call the dim that runs across.
         upward_label: what to call the dim that runs upward.
         across_unit: what 1 of the coordinate across is in the label's unit.
 
     Raises:
-        ShapeError: the dims are others, or there are not three channels.
+        ShapeError: the dims are others, there are not three channels, or the two are about different colours.
+        SettingError: a colour is not finite.
     """
-    ordered = _ordered(true, (panel, upward, across, channel))
-    drawn = ordered if predicted is None else _ordered(predicted, (panel, upward, across, channel))
-    if drawn.shape != ordered.shape:
-        raise ShapeError(f"predicted colours have shape {drawn.shape}, true ones {ordered.shape}.")
+    dims = (panel, upward, across, channel)
+    ordered = _colors(true, dims, "true colours")
+    labels = {across: across_label, panel: panel_label, upward: upward_label}
     if predicted is None:
-        count = int(np.prod(ordered.shape[:-1]))
-        alt = f"The {count} colours to be drawn, in {ordered.shape[0]} slices of constant {panel_label}."
+        drawn = ordered
+        alt = (
+            f"The {ordered[..., 0].size} true colours, in {ordered.sizes[panel]} slices of constant "
+            f"{panel_label.partition(' (')[0]}."
+        )
         caption = f"Each cell is one colour: {across_label} across, {upward_label} upward."
     else:
-        error = ((drawn - ordered) ** 2).mean(channel)
-        worst = error.isel(error.argmax(...))  # pyright: ignore[reportArgumentType]
-        lost = float((error > 0.05).mean())
-        alt = (
-            f"{lost:.0%} of the colours shown are drawn with an error above 0.05; the worst, "
-            f"{float(worst):.2g}, is at {across_label.split(' ')[0]} "
-            f"{float(worst[across]) * across_unit:.0f}, {panel_label} {float(worst[panel]):.2g}, "
-            f"{upward_label} {float(worst[upward]):.2g}."
-        )
+        drawn = _colors(predicted, dims, "predicted colours")
+        same_places(ordered, drawn, "true and predicted colours")
+        alt = _takeaway(ordered, drawn, labels, {across: across_unit})
         caption = (
-            f"Each cell has the colour that the model draws, the patch inside it the true one: where no patch is to be "
-            f"seen, they agree. {across_label.capitalize()} across, {upward_label} upward."
+            "Each cell has the colour that the model draws, the patch inside it the true one: where no patch "
+            f"is to be seen, they agree. {across_label[:1].upper()}{across_label[1:]} across, "
+            f"{upward_label} upward."
         )
 
     def draw(theme: Theme) -> Figure:
-        panels = ordered.sizes[panel]
-        rows = (panels + 1) // 2
-        height = 0.35 + rows * 1.72
-        figure = new_figure(theme, height)
+        panels, rows, columns = ordered.shape[:3]
+        cell = max(3, _PANEL // columns), max(3, min(_PANEL // columns, _TALLEST // rows))
+        width, height = min(_PANEL, cell[0] * columns), min(_TALLEST, cell[1] * rows)
+        lines = (panels + 1) // 2
+        total = lines * (height + _GAP) + _BOTTOM
+        figure = new_figure(theme, total / DPI)
         for index in range(panels):
-            row, column = divmod(index, 2)
-            bottom = (height - 0.3 - (row + 1) * 1.72 + 0.48) / height
-            axes = figure.add_axes((0.062 + column * 0.482, bottom, 0.448, 1.2 / height))
-            image = _raster(ordered.isel({panel: index}).to_numpy(), drawn.isel({panel: index}).to_numpy())
+            line, column = divmod(index, 2)
+            left, bottom = _LEFT + column * _COLUMN, total - (line + 1) * (height + _GAP)
+            axes = figure.add_axes((left / _WIDTH, bottom / total, width / _WIDTH, height / total))
+            image = _raster(ordered[index].to_numpy(), drawn[index].to_numpy(), cell)
             axes.imshow(image, origin="lower", aspect="auto", interpolation="nearest", extent=(0, 1, 0, 1))
-            label = f"{panel_label} {float(ordered[panel][index]):.2f}"
-            axes.set_title(label, loc="left", pad=4, color=theme.ink, fontsize=FONT_SIZE - 0.5)
-            _ticks(axes.set_xticks, ordered[across].to_numpy() * across_unit, 7)
-            _ticks(axes.set_yticks, ordered[upward].to_numpy(), 3)
-            if row == rows - 1:
+            place = f"{panel_label} {float(ordered[panel][index]):.2f}"
+            axes.set_title(place, loc="left", pad=4, color=theme.ink, fontsize=TEXT)
+            axes.xaxis.set_ticks([])
+            axes.yaxis.set_ticks([])
+            if index + 2 >= panels:
                 axes.set_xlabel(across_label, labelpad=2)
+                _ticks(axes.xaxis, ordered[across].to_numpy() * across_unit, -(-columns // 6))
             if column == 0:
                 axes.set_ylabel(upward_label, labelpad=2)
+                _ticks(axes.yaxis, ordered[upward].to_numpy(), max(rows - 1, 1))
             style(axes, theme, frame=("left", "right", "top", "bottom"))
         return figure
 
     return Picture(name, title, alt, caption, draw)
 
 
-def _ordered(colors: xr.DataArray, dims: tuple[str, ...]) -> xr.DataArray:
-    if set(colors.dims) != set(dims) or colors.sizes[dims[-1]] != 3:
-        raise ShapeError(f"slices take dims {dims} with three channels; {dict(colors.sizes)} came.")
-    return colors.transpose(*dims)
+def _colors(colors: xr.DataArray, dims: tuple[str, ...], what: str) -> xr.DataArray:
+    ordered = labelled(colors, dims, what)
+    if ordered.sizes[dims[-1]] != 3:
+        raise ShapeError(f"{what} have 3 channels along {dims[-1]!r}; {ordered.sizes[dims[-1]]} came.")
+    return ordered
 
 
-def _raster(true: np.ndarray, predicted: np.ndarray) -> np.ndarray:
-    """Cells `[upward, across, 3]` as an image with patches inside."""
-    image = np.clip(predicted, 0, 1).repeat(_CELL, axis=0).repeat(_CELL, axis=1)
+def _takeaway(
+    true: xr.DataArray, drawn: xr.DataArray, labels: dict[str, str], units: dict[str, float]
+) -> str:
+    error = ((drawn.to_numpy() - true.to_numpy()) ** 2).mean(axis=-1)
+    indices = dict(zip(true.dims, np.unravel_index(error.argmax(), error.shape), strict=False))
+    place = ", ".join(
+        at(label, float(true[dim][indices[dim]]) * units.get(dim, 1)) for dim, label in labels.items()
+    )
+    lost = int((error > _LOST).sum())
+    return (
+        f"Of the {error.size} colours shown {share(lost, error.size)} "
+        f"{'is' if lost <= 1 else 'are'} drawn with an error above {_LOST}. The largest error is "
+        f"{number(float(error.max()))}, at {place}; the median is {number(float(np.median(error)))}."
+    )
+
+
+def _raster(true: np.ndarray, predicted: np.ndarray, cell: tuple[int, int]) -> np.ndarray:
+    """Cells `[upward, across, 3]` as an image with patches inside; a cell is (width, height) pixels large."""
+    wide, high = cell
+    inner = slice(round(0.3 * wide), wide - round(0.3 * wide))
+    middle = slice(round(0.3 * high), high - round(0.3 * high))
     upward, across = true.shape[:2]
-    cells = image.reshape(upward, _CELL, across, _CELL, 3)
-    cells[:, _PATCH, :, _PATCH] = np.clip(true, 0, 1)[:, None, :, None]
+    image = np.clip(predicted, 0, 1).repeat(high, axis=0).repeat(wide, axis=1)
+    cells = image.reshape(upward, high, across, wide, 3)
+    cells[:, middle, :, inner] = np.clip(true, 0, 1)[:, None, :, None]
     return (image * 255).round().astype(np.uint8)
 
 
-def _ticks(set_ticks: object, values: np.ndarray, most: int) -> None:
-    """Ticks at the middle of evenly chosen cells."""
-    assert callable(set_ticks)
-    count = len(values)
-    step = max(1, -(-count // most)) if count > most else 1
-    chosen = range(0, count, step) if step > 1 or count > 3 else range(count)
-    if most == 3 and count > 3:
-        chosen = (0, count - 1)
-    set_ticks([(index + 0.5) / count for index in chosen], [f"{values[index]:g}" for index in chosen])
+def _ticks(axis: Axis, values: np.ndarray, step: int) -> None:
+    """A tick at the middle of every `step`th cell, from the first."""
+    chosen = range(0, len(values), step)
+    axis.set_ticks(
+        [(index + 0.5) / len(values) for index in chosen],
+        [number(float(values[index]), 3) for index in chosen],
+    )

@@ -10,10 +10,11 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, StrictUndefined
+import numpy as np
+from jinja2 import Environment, StrictUndefined, Template
 
-from excise.color import named_colors
-from excise.errors import RunError
+from excise.errors import ExciseError, RunError
+from excise.experiments.catalogue import RECIPES
 from excise.experiments.pictures import pictures_of_run, pictures_of_sweep
 from excise.experiments.recipe import Recipe
 from excise.figures import Picture
@@ -39,21 +40,27 @@ def build_report(path: Path) -> Path:
     run = open_run(path)
     recipe = _recipe(run)
     sweep = run.sweep()
-    if sweep is not None:
-        pictures = pictures_of_sweep(recipe, sweep)
-        content = {"sweep": sweep, "results": None, "rows": []}
-    else:
-        results = run.results()
-        pictures = pictures_of_run(recipe, run)
-        content = {"sweep": None, "results": results, "rows": _color_rows(run)}
+    try:
+        if sweep is not None:
+            pictures = pictures_of_sweep(recipe, sweep)
+            content = {"sweep": _Sweep.of(sweep, run), "results": None, "rows": []}
+        else:
+            results = run.results()
+            pictures = pictures_of_run(recipe, run)
+            content = {"sweep": None, "results": results, "rows": _color_rows(run)}
+    except KeyError as error:
+        raise RunError(
+            f"the results in {path} are of another version of excise: they lack {error}."
+        ) from error
     shown = [_Shown.of(picture, *_saved(picture, path / "figures")) for picture in pictures]
     page = _template().render(
         recipe=recipe,
         run=run,
         pictures=shown,
-        spec=json.dumps(run.spec, indent=1, ensure_ascii=False),
-        environment=run.environment,
-        command=_command(recipe, run),
+        spec=_as_text(run.spec),
+        environment=_as_text(run.environment),
+        facts=_facts(run.environment),
+        commands=_commands(recipe, run),
         number=number,
         **content,
     )
@@ -96,6 +103,61 @@ class _Shown:
         )  # fmt: skip
 
 
+@dataclass(frozen=True)
+class _Sweep:
+    """A sweep as the page tells it: seeds that finished, and beside them plainly those that did not.
+
+    Attributes:
+        asked: how many seeds the sweep was asked for.
+        rows: those that were run, in their order.
+        crashed: of these, the ones that ended in an error.
+        claims: each with `fails`, the seeds in which it did not hold, those that crashed among them.
+        keys: the numbers shown for every seed, with their headings.
+    """
+
+    asked: int
+    rows: list[dict[str, Any]]
+    passed: int
+    crashed: list[dict[str, Any]]
+    claims: list[dict[str, Any]]
+    keys: dict[str, str]
+    summary: dict[str, dict[str, Any]]
+    chosen: int | None
+
+    @classmethod
+    def of(cls, sweep: dict[str, Any], run: Run) -> "_Sweep":
+        rows = sweep["rows"]
+        claims = [
+            {**claim, "fails": [row["seed"] for row in rows if _fails(row, claim["claim"])]}
+            for claim in sweep["claims"]
+        ]
+        headings = {".max_mse": "largest", ".median_mse": "median"}
+        keys = {
+            key: f"{key.removesuffix(end)}, {heading}"
+            for key in sweep["summary"]
+            for end, heading in headings.items()
+            if key.endswith(end)
+        }
+        return cls(
+            asked=len(run.environment.get("seeds", rows)),
+            rows=rows,
+            passed=sweep["passed"],
+            crashed=[row for row in rows if "failed" in row],
+            claims=claims,
+            keys=keys,
+            summary=sweep["summary"],
+            chosen=sweep["chosen"],
+        )
+
+
+def _fails(row: dict[str, Any], claim: str) -> bool:
+    return "failed" in row or claim in row["failed_claims"]
+
+
+def _as_text(content: object) -> str:
+    return json.dumps(content, indent=1, ensure_ascii=False)
+
+
 def _as_data(content: bytes) -> str:
     return "data:image/png;base64," + base64.b64encode(content).decode("ascii")
 
@@ -111,38 +173,70 @@ def _saved(picture: Picture, folder: Path) -> tuple[Path, Path]:
 def _recipe(run: Run) -> Recipe:
     try:
         return Recipe.model_validate(run.spec)
-    except ValueError as error:
+    except (ValueError, ExciseError) as error:
         raise RunError(f"{run.path / 'spec.json'} is no recipe of this version of excise: {error}") from error
 
 
 def _color_rows(run: Run) -> list[dict[str, Any]]:
     """For each named colour: itself, and what each condition draws, as CSS colours with the error."""
     arrays, results = run.arrays(), run.results()
-    true = named_colors()
     rows = []
-    for index, color in enumerate(true["color"].to_numpy()):
-        cells = []
-        for condition, measured in results["conditions"].items():
-            drawn = arrays["named_output"].sel(condition=condition).isel(named_color=index)
-            cells.append({"css": _css(drawn.to_numpy()), "error": measured["named_colors"][str(color)]})
-        rows.append({"name": str(color), "css": _css(true.isel(color=index).to_numpy()), "cells": cells})
+    for color in arrays["named_color"].to_numpy():
+        here = arrays.sel(named_color=color)
+        cells = [
+            {
+                "css": _css(here["named_output"].sel(condition=condition).to_numpy()),
+                "error": measured["named_colors"][str(color)],
+            }
+            for condition, measured in results["conditions"].items()
+        ]
+        rows.append({"name": str(color), "css": _css(here["named_input"].to_numpy()), "cells": cells})
     return rows
 
 
-def _css(rgb: Any) -> str:  # noqa: ANN401
+def _css(rgb: np.ndarray) -> str:
     red, green, blue = (round(255 * min(max(float(value), 0), 1)) for value in rgb)
     return f"rgb({red} {green} {blue})"
 
 
-def _command(recipe: Recipe, run: Run) -> str:
-    seeds = run.environment.get("seeds")
-    if seeds:
-        start = f" --seed {seeds[0]}" if seeds[0] else ""
-        return f"excise run {recipe.name}{start} --seeds {len(seeds)}"
-    return f"excise run {recipe.name} --seed {run.environment['seed']}"
+def _commands(recipe: Recipe, run: Run) -> tuple[str | None, str]:
+    """How to run it again: from the catalogue, where it holds this very recipe, and from the files of the run."""
+    seeds, seed = run.environment.get("seeds"), run.environment.get("seed", 0)
+    command = None
+    if recipe.name in RECIPES and RECIPES[recipe.name]().spec() == run.spec:
+        command = f"excise run {recipe.name} --seed {seeds[0] if seeds else seed}"
+        command += f" --seeds {len(seeds)}" if seeds else ""
+    start = f"run_sweep(recipe, {seeds}" if seeds else f"run_recipe(recipe, {seed}"
+    module = "sweep import run_sweep" if seeds else "pipeline import run_recipe"
+    lines = (
+        "from pathlib import Path",
+        f"from excise.experiments.{module}",
+        "from excise.experiments.recipe import Recipe",
+        "from excise.report.page import build_report",
+        "",
+        'recipe = Recipe.model_validate_json(Path("spec.json").read_text(encoding="utf-8"))',
+        f'{start}, Path("again"), then=build_report)',
+    )
+    return command, "\n".join(lines)
 
 
-def _template() -> Any:  # noqa: ANN401
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+def _facts(environment: dict[str, Any]) -> dict[str, str]:
+    """What matters most of the environment: a fact a line; what the run did not record is left out."""
+    packages = environment.get("packages", {})
+    facts = {
+        "excise": packages.get("excise"),
+        "commit": environment.get("git_commit"),
+        "torch": packages.get("torch"),
+        "Python": environment.get("python"),
+        "platform": environment.get("platform"),
+        "processors": environment.get("cpus"),
+    }
+    return {name: str(fact) for name, fact in facts.items() if fact}
+
+
+def _template() -> Template:
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
     source = (files("excise.report") / "page.html.j2").read_text(encoding="utf-8")
     return environment.from_string(source)

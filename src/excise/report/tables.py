@@ -1,95 +1,152 @@
-"""Tables for the terminal."""
+"""Tables for the terminal.
 
-from collections.abc import Mapping, Sequence
+They follow the terminal's width: claims stand in columns where these fit, and below each other where they do not.
+Into a file or a pipe nothing is wrapped, so that each row is one line.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
+from rich.measure import Measurement
+from rich.padding import Padding
 from rich.table import Table
+
+from excise import numerals
 
 __all__ = ["number", "print_doctor", "print_recipes", "print_run", "print_sweep"]
 
+_UNWRAPPED = 10_000
+"""A width in columns that no row reaches."""
+
+_LOSSES = {"max_mse": "largest", "median_mse": "median"}
+_SPREAD = ("median", "min", "max", "sd")
+
 
 def number(value: float | None) -> str:
-    """A measured value with two or three significant digits."""
-    if value is None:
-        return "n/a"
-    if value == 0:
-        return "0"
-    return f"{value:.3f}" if 0.01 <= abs(value) < 1000 else f"{value:.1e}"
+    """A measured value as tables show it."""
+    return numerals.number(value, 3, padded=True)
 
 
 def print_recipes(recipes: Sequence[Any], console: Console | None = None) -> None:
     """Each recipe with its title and question."""
-    console = console or Console()
+    console = console or _console()
     for recipe in recipes:
-        console.print(f"[bold]{recipe.name}[/bold]  {recipe.title}")
-        console.print(f"     {recipe.question}", style="dim", soft_wrap=False)
-
-
-def print_run(results: dict[str, Any], console: Console | None = None) -> None:
-    """A run's errors by condition, and its verdicts."""
-    console = console or Console()
-    conditions = results["conditions"]
-    table = _table(f"recipe {results['recipe']}, seed {results['seed']}: reconstruction error", "", *conditions)
-    for key, label in (("max_mse", "largest"), ("median_mse", "median")):
-        table.add_row(label, *[number(condition[key]) for condition in conditions.values()])
-    table.add_section()
-    for color in next(iter(conditions.values()))["named_colors"]:
-        table.add_row(color, *[number(condition["named_colors"][color]) for condition in conditions.values()])
-    console.print(table)
-    claims = _table("claims", "verdict", "claim", "measured", "threshold")
-    for claim in results["claims"]:
-        claims.add_row(_verdict(claim["passed"]), claim["claim"], number(claim["measured"]), _threshold(claim))
-    console.print(claims)
-
-
-def print_sweep(sweep: dict[str, Any], console: Console | None = None) -> None:
-    """A sweep's medians and spread, in how many seeds each claim held, and which seeds failed."""
-    console = console or Console()
-    table = _table(f"recipe {sweep['recipe']}, {len(sweep['rows'])} seeds", "", "median", "min", "max", "sd")
-    for key, spread in sweep["summary"].items():
-        if key.endswith("_mse"):
-            table.add_row(key, *[number(spread[field]) for field in ("median", "min", "max", "sd")])
-    console.print(table)
-    claims = _table("claims", "held in", "claim", "measured: median", "min", "max")
-    for claim in sweep["claims"]:
-        share = f"{claim['passed']} of {claim['seeds']}"
-        spread = claim["measured"]
-        color = "green" if claim["passed"] == claim["seeds"] else "yellow"
-        claims.add_row(
-            f"[{color}]{share}[/{color}]",
-            claim["claim"],
-            *[number(spread[field]) for field in ("median", "min", "max")],
+        console.print(f"[bold]{escape(recipe.name)}[/bold]  {escape(recipe.title)}", highlight=False)
+        console.print(
+            Padding(escape(recipe.question), (0, 0, 0, 5), expand=False), style="dim", highlight=False
         )
-    console.print(claims)
-    console.print(f"{sweep['passed']} of {len(sweep['rows'])} seeds pass every claim.")
-    for row in sweep["rows"]:
+
+
+def print_run(results: Mapping[str, Any], console: Console | None = None) -> None:
+    """A run's errors by condition, and its verdicts."""
+    console = console or _console()
+    conditions = results["conditions"]
+    table = _table("", *conditions)
+    for key, label in _LOSSES.items():
+        table.add_row(label, *[number(condition[key]) for condition in conditions.values()])
+    for color in next(iter(conditions.values()), {"named_colors": ()})["named_colors"]:
+        values = [condition["named_colors"].get(color) for condition in conditions.values()]
+        table.add_row(escape(color), *map(number, values))
+    _title(console, f"recipe {results['recipe']}, seed {results['seed']}: reconstruction error")
+    console.print(table)
+    rows = [
+        (
+            "[green]passed[/green]" if claim["passed"] else "[red]FAILED[/red]",
+            escape(claim["claim"]),
+            number(claim["measured"]),
+            escape(f"{claim['holds']} {number(claim['threshold'])} ({claim['threshold_is']})"),
+        )
+        for claim in results["claims"]
+    ]
+    console.print()
+    _title(console, "claims")
+    _print_claims(console, ("verdict", "claim", "measured", "threshold"), rows)
+
+
+def print_sweep(sweep: Mapping[str, Any], console: Console | None = None) -> None:
+    """A sweep's medians and spread, in how many seeds each claim held, and which seeds failed."""
+    console = console or _console()
+    rows = sweep["rows"]
+    _title(console, f"recipe {sweep['recipe']}, {_count(len(rows), 'seed')}: reconstruction error")
+    if sweep["summary"]:
+        table = _table("", *_SPREAD)
+        for key, spread in sweep["summary"].items():
+            condition, _, loss = key.rpartition(".")
+            if loss in _LOSSES:
+                label = escape(f"{condition}, {_LOSSES[loss]}")
+                table.add_row(label, *[number(spread[field]) for field in _SPREAD])
+        console.print(table)
+    claims = []
+    for claim in sweep["claims"]:
+        color = "green" if claim["passed"] == claim["seeds"] else "yellow"
+        share = f"[{color}]{claim['passed']} of {claim['seeds']}[/{color}]"
+        spread = [number(claim["measured"][field]) for field in _SPREAD[:3]]
+        claims.append((share, escape(claim["claim"]), *spread))
+    if claims:
+        console.print()
+        _title(console, "claims, and what they measured")
+        _print_claims(console, ("held in", "claim", *_SPREAD[:3]), claims)
+    verb = "passes" if len(rows) == 1 else "pass"
+    console.print(f"\n{sweep['passed']} of {_count(len(rows), 'seed')} {verb} every claim.", highlight=False)
+    asked = len(sweep.get("seeds", rows))
+    if asked > len(rows):
+        console.print(
+            f"[yellow]The sweep is unfinished: {len(rows)} of the {_count(asked, 'seed')} asked for ran.[/yellow]",
+            highlight=False,
+        )
+    for row in rows:
         if "failed" in row:
-            console.print(f"[red]seed {row['seed']} failed:[/red] {row['failed']}", highlight=False)
+            notice = f"[red]seed {row['seed']} failed:[/red] {escape(row['failed'])}"
         elif not row["passed"]:
-            console.print(f"[yellow]seed {row['seed']}:[/yellow] not so: {'; '.join(row['failed_claims'])}")
+            notice = f"[yellow]seed {row['seed']}:[/yellow] not so: {escape('; '.join(row['failed_claims']))}"
+        else:
+            continue
+        console.print(notice, highlight=False)
 
 
 def print_doctor(facts: Mapping[str, str], console: Console | None = None) -> None:
     """Facts about this machine."""
-    table = Table(box=None, show_header=False, pad_edge=False)
+    table = Table.grid(padding=(0, 2, 0, 0))
     for name, fact in facts.items():
-        table.add_row(f"[dim]{name}[/dim]", escape(fact))
-    (console or Console()).print(table)
+        table.add_row(f"[dim]{escape(name)}[/dim]", escape(fact))
+    (console or _console()).print(table)
 
 
-def _table(title: str, *columns: str) -> Table:
-    table = Table(title=title, title_justify="left", title_style="bold", header_style="dim", box=None, pad_edge=False)
+def _console() -> Console:
+    console = Console()
+    return console if console.is_terminal else Console(width=_UNWRAPPED)
+
+
+def _title(console: Console, text: str) -> None:
+    console.print(f"[bold]{escape(text)}[/bold]", highlight=False)
+
+
+def _count(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
+def _table(*columns: str) -> Table:
+    """Words in the first column, numbers in the others."""
+    table = Table(header_style="dim", box=None, pad_edge=False)
     for index, column in enumerate(columns):
-        text = column in ("", "claim", "verdict", "threshold", "held in")
-        table.add_column(column, justify="left" if text and index < 4 else "right", overflow="fold")
+        table.add_column(escape(column), justify="right" if index else "left", overflow="fold")
     return table
 
 
-def _verdict(passed: bool) -> str:
-    return "[green]passed[/green]" if passed else "[red]FAILED[/red]"
-
-
-def _threshold(claim: dict[str, Any]) -> str:
-    return f"{claim['holds']} {number(claim['threshold'])} ({claim['threshold_is']})"
+def _print_claims(console: Console, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Rows of verdict, claim and figures: in columns where they fit, else the figures below the claim."""
+    wide = Table(header_style="dim", box=None, pad_edge=False)
+    for column in columns:
+        wide.add_column(
+            column, justify="left" if column in ("verdict", "held in", "claim", "threshold") else "right"
+        )
+    narrow = Table.grid(padding=(0, 2, 0, 0))
+    for row in rows:
+        wide.add_row(*row)
+        figures = ", ".join(f"{name} {figure}" for name, figure in zip(columns[2:], row[2:], strict=True))
+        narrow.add_row(row[0], f"{row[1]}\n[dim]{figures}[/dim]")
+    natural = Measurement.get(console, console.options.update(max_width=_UNWRAPPED), wide).maximum
+    fits = natural <= console.width
+    console.print(wide if fits else narrow)

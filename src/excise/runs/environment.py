@@ -18,7 +18,11 @@ _EXTRAS = {"bench": ("pytorch-lightning",)}
 
 
 def describe_environment() -> dict[str, object]:
-    """Versions, platform, processor and, in a checkout, the commit: what another needs to get the same bits."""
+    """Versions, platform, processor and, in a checkout, the commit: what another needs to get the same bits.
+
+    It is published with the run, so nothing here tells who ran it or where: no path, no name of a user or a host,
+    and not the command line, which may hold all three.
+    """
     return {
         "python": platform.python_version(),
         "packages": _versions_of(_PACKAGES),
@@ -27,7 +31,6 @@ def describe_environment() -> dict[str, object]:
         "cpus": os.cpu_count(),
         "cuda": torch.version.cuda,
         "git_commit": _git_commit(),
-        "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
     }
 
 
@@ -43,7 +46,11 @@ def examine() -> dict[str, str]:
     if torch.cuda.is_available():
         facts["accelerator"] = torch.cuda.get_device_name()
     else:
-        build = f"this torch is built for CUDA {torch.version.cuda}" if torch.version.cuda else "a CPU build of torch"
+        build = (
+            f"this torch is built for CUDA {torch.version.cuda}"
+            if torch.version.cuda
+            else "a CPU build of torch"
+        )
         facts["accelerator"] = f"none ({build}); the recipes need none"
     for extra, packages in _EXTRAS.items():
         for package, found in _versions_of(packages).items():

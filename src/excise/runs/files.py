@@ -10,7 +10,7 @@ from typing import Any
 
 from excise.errors import RunError
 
-__all__ = ["read_json", "write_atomically", "write_json"]
+__all__ = ["read_json", "strict", "write_atomically", "write_json"]
 
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
@@ -39,11 +39,11 @@ def write_json(path: Path, content: object) -> None:
     Raises:
         RunError: the file cannot be written.
     """
-    text = json.dumps(_strict(content), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    text = json.dumps(strict(content), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
     write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
 
 
-def read_json(path: Path) -> Any:  # noqa: ANN401
+def read_json(path: Path) -> Any:  # noqa: ANN401 - JSON may hold anything
     """The content of a JSON file.
 
     Raises:
@@ -57,11 +57,12 @@ def read_json(path: Path) -> Any:  # noqa: ANN401
         raise RunError(f"{path} is not JSON: {error}.") from error
 
 
-def _strict(content: object) -> object:
+def strict(content: object) -> object:
+    """`content` with NaN and infinities, which JSON lacks, as None."""
     if isinstance(content, float):
         return content if math.isfinite(content) else None
     if isinstance(content, dict):
-        return {key: _strict(value) for key, value in content.items()}
+        return {key: strict(value) for key, value in content.items()}
     if isinstance(content, list | tuple):
-        return [_strict(value) for value in content]
+        return [strict(value) for value in content]
     return content

@@ -1,4 +1,4 @@
-"""Reads a dopesheet: a table of keyframes, one row a moment, one column a property.
+"""A dopesheet: a table of keyframes, one row a moment, one column a property.
 
 ```
 STEP,PHASE,ACTION,lr,reg-anchor
@@ -10,46 +10,27 @@ STEP,PHASE,ACTION,lr,reg-anchor
 ```
 
 `STEP` is absolute (`1000`), or counts from the absolute rows around it: `+10` steps after the previous, `-10`
-before the next, `+0.9` of the way to the next, `-0.1` of the way back from it. An empty cell is no keyframe. A
-column may say how it moves: `lr:log:linear` (see `Column`).
+before the next, `+0.9` of the way to the next, `-0.1` of the way back from it. Rows are sorted by the steps
+that this comes to; the last, at most 10,000,000, ends the schedule. An empty cell is no keyframe. `PHASE`
+names a stretch that holds until the next; `ACTION` lists events, separated by commas.
+
+The header of a property may say how it moves, `property:space:interpolation`: the space is `linear` (default)
+or `log`, the interpolation `minjerk` (default), `linear` or `step-end` (also `step`). `lr:log` is in log
+space, `lr::step-end` jumps.
 """
 
 import csv
 import io
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
 
-from excise.errors import DopesheetError, nearest, shorten
-from excise.schedule.steps import Place, resolve
+from excise.errors import DopesheetError
+from excise.schedule.parsing import RESERVED, Parser
+from excise.schedule.timeline import Timeline
+from excise.schedule.track import Column
 
-if TYPE_CHECKING:
-    from excise.schedule.timeline import Timeline
-
-__all__ = ["Column", "Dopesheet"]
-
-SPACES = ("linear", "log")
-INTERPOLATIONS = ("minjerk", "linear", "step", "step-end")
-RESERVED = ("STEP", "PHASE", "ACTION")
-
-
-@dataclass(frozen=True)
-class Column:
-    """One property over time.
-
-    Attributes:
-        name: the property.
-        keyframes: step and value, in the order of steps; at least one.
-        space: "linear", or "log" to move by factors instead of differences.
-        interpolation: "minjerk" (smooth, from rest to rest), "linear", or "step-end" (holds, then jumps).
-    """
-
-    name: str
-    keyframes: tuple[tuple[int, float], ...]
-    space: str = "linear"
-    interpolation: str = "minjerk"
+__all__ = ["Dopesheet"]
 
 
 @dataclass(frozen=True)
@@ -73,24 +54,27 @@ class Dopesheet:
     num_steps: int
 
     @classmethod
-    def read_csv(cls, path: str | Path) -> Self:
+    def read_csv(cls, path: str | Path) -> "Dopesheet":
         """Read a dopesheet from a CSV file in UTF-8.
 
         Raises:
             DopesheetError: the file cannot be read, or does not say a schedule; line and column are named.
         """
         try:
-            text = Path(path).read_bytes().decode("utf-8-sig")
+            content = Path(path).read_bytes()
         except OSError as error:
             raise DopesheetError(f"cannot read {path}: {error.strerror or error}.") from error
+        try:
+            text = content.decode("utf-8-sig")
         except UnicodeDecodeError as error:
+            line = error.object.count(b"\n", 0, error.start) + 1
             raise DopesheetError(
-                f"{path} is not text in UTF-8 (byte {error.start} is not); save it as CSV UTF-8."
+                f"{path}, line {line}: not text in UTF-8; save the table as CSV UTF-8."
             ) from error
         return cls.parse(text, source=str(path))
 
     @classmethod
-    def parse(cls, text: str, source: str = "the dopesheet") -> Self:
+    def parse(cls, text: str, source: str = "<text>") -> "Dopesheet":
         """Read a dopesheet from the text of a CSV file.
 
         Args:
@@ -100,7 +84,39 @@ class Dopesheet:
         Raises:
             DopesheetError: the text does not say a schedule; line and column are named.
         """
-        return cls(text, **vars(_Parser(source).parse(text)))
+        return cls(text, **vars(Parser(source).parse(text)))
+
+    @classmethod
+    def from_keyframes(cls, keyframes: Mapping[str, Mapping[int, float]]) -> "Dopesheet":
+        """Write a dopesheet in code: `from_keyframes({"lr:log": {0: 1e-3, 100: 1e-2}})`.
+
+        Args:
+            keyframes: for each property the values at absolute steps. A key is a column's header, and so may
+                say how the property moves: `lr:log`, `lr::step-end`.
+
+        Raises:
+            DopesheetError: a step below 0, a reserved name, or what `parse` refuses (line 2: first step).
+        """
+        for name, column in keyframes.items():
+            if not isinstance(column, Mapping) or not all(
+                isinstance(step, int) and isinstance(value, int | float) for step, value in column.items()
+            ):
+                raise DopesheetError(
+                    f"{name!r} takes values by step, such as {{0: 0.1, 100: 0.2}}; {column!r} came."
+                )
+        steps = sorted({step for column in keyframes.values() for step in column})
+        if steps and steps[0] < 0:
+            raise DopesheetError(f"keyframes stand at steps from 0 on; {steps[0]} came.")
+        reserved = [name for name in keyframes if name.strip() in RESERVED]
+        if reserved:
+            raise DopesheetError(f"{reserved[0]!r} is no property; write phases and actions in a CSV.")
+        written = io.StringIO()
+        writer = csv.writer(written, lineterminator="\n")
+        writer.writerow(["STEP", *keyframes])
+        for step in steps:
+            cells = [float(column[step]) if step in column else "" for column in keyframes.values()]
+            writer.writerow([step, *cells])
+        return cls.parse(written.getvalue(), source="<keyframes>")
 
     @property
     def properties(self) -> tuple[str, ...]:
@@ -111,166 +127,6 @@ class Dopesheet:
         """The table as it was written."""
         return self.text
 
-    def timeline(self) -> "Timeline":
+    def timeline(self) -> Timeline:
         """The value of every property at every step."""
-        from excise.schedule.timeline import Timeline
-
-        return Timeline.from_dopesheet(self)
-
-
-@dataclass
-class _Content:
-    columns: tuple[Column, ...]
-    empty_columns: tuple[str, ...]
-    phases: tuple[tuple[int, str], ...]
-    actions: dict[int, tuple[str, ...]]
-    num_steps: int
-
-
-@dataclass(frozen=True)
-class _Row:
-    line: int
-    cells: dict[str, str]
-
-
-class _Parser:
-    def __init__(self, source: str) -> None:
-        self.source = source
-
-    def parse(self, text: str) -> _Content:
-        header, rows = self._table(text)
-        columns = self._columns(header)
-        place = [Place(row.line, row.cells["STEP"]) for row in rows]
-        steps = resolve(place, self.source)
-        ordered = sorted(zip(steps, rows, strict=True), key=lambda pair: pair[0])
-        written: dict[tuple[str, int], int] = {}
-        keyframes: dict[str, list[tuple[int, float]]] = {title: [] for title in columns}
-        phases: list[tuple[int, str]] = []
-        actions: dict[int, tuple[str, ...]] = {}
-        for step, row in ordered:
-            for title, cell in row.cells.items():
-                if not cell or title == "STEP":
-                    continue
-                if title == "ACTION":
-                    events = tuple(event.strip() for event in cell.split(",") if event.strip())
-                    actions[step] = actions.get(step, ()) + events
-                    continue
-                if (title, step) in written:
-                    raise self._error(
-                        row.line,
-                        title,
-                        f"step {step} is set a second time (first in line {written[title, step]}). "
-                        f"Move one of the two rows, or leave one cell empty.",
-                    )
-                written[title, step] = row.line
-                if title == "PHASE":
-                    phases.append((step, cell))
-                else:
-                    keyframes[title].append((step, self._number(row.line, title, cell, columns[title][1])))
-        return _Content(
-            columns=tuple(
-                Column(name, tuple(keyframes[title]), space, interpolation)
-                for title, (name, space, interpolation) in columns.items()
-                if keyframes[title]
-            ),
-            empty_columns=tuple(name for title, (name, _, _) in columns.items() if not keyframes[title]),
-            phases=tuple(phases),
-            actions=actions,
-            num_steps=ordered[-1][0] + 1,
-        )
-
-    def _table(self, text: str) -> tuple[list[str], list[_Row]]:
-        text = text.removeprefix("\ufeff")
-        if "\0" in text:
-            raise DopesheetError(f"{self.source} holds a NUL character; it is no CSV text.")
-        reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-        lines: list[tuple[int, list[str]]] = []
-        try:
-            for cells in reader:
-                if any(cell.strip() for cell in cells):
-                    lines.append((reader.line_num, [cell.strip() for cell in cells]))
-        except csv.Error as error:
-            raise DopesheetError(f"{self.source}, line {reader.line_num}: not CSV ({error}).") from error
-        if not lines:
-            raise DopesheetError(f"{self.source} is empty; a dopesheet has a header row and at least one keyframe row.")
-        (_, header), *body = lines
-        while header and not header[-1]:
-            header.pop()
-        if "STEP" not in header:
-            hint = nearest("STEP", header)
-            found = f" Did you mean to call {hint[0]!r} STEP?" if hint else ""
-            raise DopesheetError(
-                f"{self.source} has no column STEP; its header is {shorten(header)}.{found} "
-                f"Every row needs a STEP, such as 1000, +10 or +0.5."
-            )
-        if not body:
-            raise DopesheetError(f"{self.source} has a header but no rows; add one for each keyframe.")
-        rows: list[_Row] = []
-        for line, cells in body:
-            extra = [cell for cell in cells[len(header) :] if cell]
-            if extra:
-                raise DopesheetError(
-                    f"{self.source}, line {line}: {len(cells)} cells, but the header has {len(header)} columns; "
-                    f"{extra[0]!r} belongs to none."
-                )
-            padded = cells + [""] * (len(header) - len(cells))
-            rows.append(_Row(line, dict(zip(header, padded, strict=False))))
-        return header, rows
-
-    def _columns(self, header: list[str]) -> dict[str, tuple[str, str, str]]:
-        """For each property's title: its name, space and interpolation."""
-        columns: dict[str, tuple[str, str, str]] = {}
-        seen: dict[str, str] = {}
-        for title in header:
-            name, _, how = title.partition(":")
-            name = name.strip()
-            if not name:
-                raise DopesheetError(f"{self.source}: a column of the header has no name ({title!r}).")
-            if name in seen:
-                raise DopesheetError(f"{self.source}: two columns are for {name!r} ({seen[name]!r} and {title!r}).")
-            seen[name] = title
-            if name in RESERVED:
-                if how:
-                    raise DopesheetError(f"{self.source}: column {name} takes no interpolation; {title!r} came.")
-                continue
-            if name.upper() in RESERVED:
-                raise DopesheetError(f"{self.source}: write the column {name!r} in capitals, {name.upper()}.")
-            columns[title] = (name, *self._movement(title, how))
-        return columns
-
-    def _movement(self, title: str, how: str) -> tuple[str, str]:
-        parts = [part.strip() for part in how.split(":")]
-        if len(parts) > 2:
-            raise DopesheetError(
-                f"{self.source}: column {title!r} has too many parts; write property:space:interpolation."
-            )
-        space = parts[0] or SPACES[0]
-        interpolation = (parts[1] if len(parts) == 2 else "") or INTERPOLATIONS[0]
-        name = title.partition(":")[0]
-        if space not in SPACES:
-            hint = f" For an interpolation write {name}::{space}." if space in INTERPOLATIONS else ""
-            raise self._unknown(title, "space", space, SPACES, hint)
-        if interpolation not in INTERPOLATIONS:
-            raise self._unknown(title, "interpolation", interpolation, INTERPOLATIONS, "")
-        return space, "step-end" if interpolation == "step" else interpolation
-
-    def _unknown(self, title: str, what: str, asked: str, known: Sequence[str], hint: str) -> DopesheetError:
-        close = nearest(asked, known)
-        meant = f" Did you mean {close[0]!r}?" if close else ""
-        return DopesheetError(
-            f"{self.source}: column {title!r} asks for the {what} {asked!r}; known are {shorten(known)}.{meant}{hint}"
-        )
-
-    def _number(self, line: int, title: str, cell: str, space: str) -> float:
-        try:
-            value = float(cell)
-        except ValueError:
-            raise self._error(line, title, f"{cell!r} is not a number; leave the cell empty for no keyframe.") from None
-        if not math.isfinite(value) or "_" in cell:
-            raise self._error(line, title, f"{cell!r} is not a finite number.")
-        if space == "log" and value <= 0:
-            raise self._error(line, title, f"{cell} came, but a column in log space holds values above 0 only.")
-        return value
-
-    def _error(self, line: int, title: str, message: str) -> DopesheetError:
-        return DopesheetError(f"{self.source}, line {line}, column {title!r}: {message}")
+        return Timeline.from_columns(self.columns, self.num_steps, self.phases, self.actions)

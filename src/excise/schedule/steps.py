@@ -9,8 +9,8 @@ from excise.errors import DopesheetError
 
 __all__ = ["MAX_STEP", "Place", "resolve"]
 
-MAX_STEP = 100_000_000
-"""The last step that a schedule may have: a table of ten properties at that length takes 8 GB."""
+MAX_STEP = 10_000_000
+"""The last step that a schedule may have: at that length a timeline takes 80 MB a property."""
 
 _GRAMMAR = re.compile(r"(?P<sign>[+-]?)(?P<number>\d+|\d*\.\d+|\d+\.)", re.ASCII)
 
@@ -25,13 +25,13 @@ class Place(NamedTuple):
 def resolve(places: Sequence[Place], source: str) -> list[int]:
     """The step of each row, in the order of the rows.
 
-    `N` is absolute; `+N` and `-N` count from the absolute row before and after; `+0.F` and `-0.F` are shares of
-    the way between the two, from the one before and back from the one after, rounded to the nearest step, ties to
-    even.
+    `N` is absolute; `+N` and `-N` count from the absolute row before and after; `+0.F` and `-0.F` are shares
+    of the way between the two, from the one before and back from the one after, rounded to the nearest step,
+    ties to even.
 
     Raises:
         DopesheetError: a cell that is none of these, or has no absolute row to count from, or a step outside
-            0 to 100,000,000.
+            0 to 10,000,000 (`MAX_STEP`).
     """
     absolute = [_absolute(place, source) for place in places]
     before = _fill(absolute)
@@ -51,8 +51,8 @@ def _absolute(place: Place, source: str) -> int | None:
         raise _error(
             place,
             source,
-            "is not a step. Write 1000 (absolute), +10 or -10 (steps after the previous or before the next absolute "
-            "row), +0.5 or -0.5 (share of the way between them).",
+            "is not a step. Write 1000 (absolute), +10 or -10 (steps after the previous or before the next "
+            "absolute row), +0.5 or -0.5 (share of the way between them).",
         )
     sign, number = match["sign"], match["number"]
     if len(number) > 30:
@@ -60,7 +60,8 @@ def _absolute(place: Place, source: str) -> int | None:
     if sign:
         return None
     if "." in number:
-        raise _error(place, source, f"is absolute and broken; write a whole step, or +{number} for a share of the way.")
+        share = f", or +{number} for a share of the way" if float(number) < 1 else ""
+        raise _error(place, source, f"is absolute and broken; write a whole step{share}.")
     return int(number)
 
 

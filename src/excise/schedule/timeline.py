@@ -1,28 +1,32 @@
 """The value of every property at every step.
 
-A property rests at its first value until the first keyframe, arrives exactly at each keyframe, and rests at the
-last. Between two keyframes it follows a segment; a minimum-jerk segment starts and ends at rest, unless the
-property was retargeted while it moved.
+A property rests at its first keyed value until the first keyframe, arrives exactly at each keyframe, and
+rests at the last. A minimum-jerk property moves from rest to rest, unless it is retargeted while it moves.
 """
 
+import math
 from bisect import bisect_right
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from types import MappingProxyType
+from typing import TypeVar
 
 import numpy as np
 from jaxtyping import Float
-from numpy.polynomial.polynomial import polyval
 
 from excise.errors import SettingError, UnknownPropertyError
-from excise.schedule.dopesheet import Column, Dopesheet
-from excise.schedule.easing import quintic_to_rest
+from excise.schedule.track import Column, Track
 
 __all__ = ["Phase", "Timeline"]
 
-_FLOOR = 1e-10
-"""The smallest value that log space knows."""
+Value = TypeVar("Value")
+
+
+class _ByProperty(dict[str, Value]):
+    """A dict that answers a misspelt property with the nearest names."""
+
+    def __missing__(self, name: str) -> Value:
+        raise UnknownPropertyError(name, self, "in this timeline")
 
 
 @dataclass(frozen=True)
@@ -34,12 +38,13 @@ class Phase:
     last: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Timeline:
-    """A schedule as a table.
+    """A schedule as a table, one row a step and one column a property; it never changes.
 
     Attributes:
-        table: for each property a read-only float64 array `[num_steps]`.
+        table: for each property a read-only float64 array `[num_steps]`; a name that is not there raises
+            `UnknownPropertyError`.
         num_steps: how many steps there are, from 0.
         phases: the named stretches, in order.
         actions: the events at each step that has any.
@@ -50,22 +55,35 @@ class Timeline:
     num_steps: int
     phases: tuple[Phase, ...]
     actions: Mapping[int, tuple[str, ...]]
-    tracks: Mapping[str, "Track"]
+    tracks: Mapping[str, Track]
 
     @classmethod
-    def from_dopesheet(cls, dopesheet: Dopesheet) -> "Timeline":
-        """The timeline of a dopesheet."""
-        tracks = {column.name: Track.from_column(column) for column in dopesheet.columns}
-        begins = [step for step, _ in dopesheet.phases] + [dopesheet.num_steps]
+    def from_columns(
+        cls,
+        columns: Iterable[Column],
+        num_steps: int,
+        phases: Sequence[tuple[int, str]] = (),
+        actions: Mapping[int, tuple[str, ...]] = MappingProxyType({}),
+    ) -> "Timeline":
+        """The timeline of some keyframes.
+
+        Args:
+            columns: the properties, each name once.
+            num_steps: how many steps the timeline has; no keyframe lies past its end.
+            phases: the step at which each phase begins, and its name, in the order of steps.
+            actions: the events at each step that has any.
+        """
+        tracks = {column.name: Track.from_column(column) for column in columns}
+        firsts = [*(first for first, _ in phases), num_steps]
         return cls(
-            table=MappingProxyType({name: track.sample(dopesheet.num_steps) for name, track in tracks.items()}),
-            num_steps=dopesheet.num_steps,
+            table=_read_only({name: track.sample(num_steps) for name, track in tracks.items()}),
+            num_steps=num_steps,
             phases=tuple(
                 Phase(name, first, following - 1)
-                for (first, name), following in zip(dopesheet.phases, begins[1:], strict=True)
+                for (first, name), following in zip(phases, firsts[1:], strict=True)
             ),
-            actions=MappingProxyType(dict(dopesheet.actions)),
-            tracks=MappingProxyType(tracks),
+            actions=MappingProxyType(dict(actions)),
+            tracks=_read_only(tracks),
         )
 
     @property
@@ -95,8 +113,9 @@ class Timeline:
     def retarget(self, name: str, *, step: int, value: float, arrive: int) -> "Timeline":
         """A timeline whose property leaves its way at `step`, to rest at `value` from step `arrive` on.
 
-        A smooth property keeps its value, velocity and acceleration at `step` (in log space, those of its
-        logarithm), so that nothing jerks; a linear one turns at once; a stepped one holds and jumps on arrival.
+        A minimum-jerk property keeps its value, velocity and acceleration at `step` (in log space, those of
+        its logarithm), so that nothing jerks; it may overshoot. A linear one turns at once; a stepped one
+        holds and jumps on arrival. Keyframes after `step` are dropped; up to `step` the table keeps its bits.
 
         Args:
             name: the property.
@@ -108,16 +127,32 @@ class Timeline:
             UnknownPropertyError: there is no such property.
             SettingError: a step out of order or out of range, or a value that is not finite or cannot be.
         """
-        if name not in self.tracks:
-            raise UnknownPropertyError(name, self.tracks, "in this timeline")
+        track = self.tracks[name]
         self._check_step(step)
         if arrive <= step:
             raise SettingError(f"a property arrives after it leaves; step={step} and arrive={arrive} came.")
-        track = self.tracks[name].retargeted(step, value, arrive)
-        tracks = {**self.tracks, name: track}
-        values = track.sample(self.num_steps)
+        if not math.isfinite(value):
+            raise SettingError(f"the target of {name!r} is a finite number; {value} came.")
+        if track.space == "log" and value <= 0:
+            raise SettingError(f"{name!r} moves in log space, so its target lies above 0; {value} came.")
+        before = self.table[name]
+        track = track.retargeted(step, float(before[step]), float(value), arrive)
+        values = np.concatenate([before[: step + 1], track.sample(self.num_steps)[step + 1 :]])
+        values.flags.writeable = False
         return replace(
-            self, table=MappingProxyType({**self.table, name: values}), tracks=MappingProxyType(tracks)
+            self,
+            table=_read_only({**self.table, name: values}),
+            tracks=_read_only({**self.tracks, name: track}),
+        )
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Copy and pickle by way of plain dicts: a read-only view of one can do neither."""
+        return _restored, (
+            dict(self.table),
+            self.num_steps,
+            self.phases,
+            dict(self.actions),
+            dict(self.tracks),
         )
 
     def _check_step(self, step: int) -> None:
@@ -125,104 +160,17 @@ class Timeline:
             raise SettingError(f"the timeline runs from step 0 to {self.num_steps - 1}; {step} came.")
 
 
-@dataclass(frozen=True)
-class _Segment:
-    """A property's way from `first` to `last`, as a polynomial of the share of the way, in the property's space."""
-
-    first: int
-    last: int
-    coefficients: tuple[float, ...]
-
-    def state(self, step: int) -> tuple[float, float, float]:
-        """Value, velocity (a step) and acceleration (a step squared) at a step of the segment."""
-        duration = self.last - self.first
-        curve = np.polynomial.Polynomial(self.coefficients)
-        t = (step - self.first) / duration
-        return float(curve(t)), float(curve.deriv(1)(t)) / duration, float(curve.deriv(2)(t)) / duration**2
-
-
-@dataclass(frozen=True)
-class Track:
-    """One property's whole way: its keyframes, and the segments between them."""
-
-    column: Column
-    segments: tuple[_Segment, ...]
-
-    @classmethod
-    def from_column(cls, column: Column) -> "Track":
-        """The way through a column's keyframes."""
-        pairs = zip(column.keyframes[:-1], column.keyframes[1:], strict=True)
-        segments = tuple(_between(column, start, end) for start, end in pairs)
-        return cls(column, segments)
-
-    @cached_property
-    def _log(self) -> bool:
-        return self.column.space == "log"
-
-    def sample(self, num_steps: int) -> Float[np.ndarray, " step"]:
-        """The value at each step from 0, read-only."""
-        keyframes = self.column.keyframes
-        values = np.empty(num_steps)
-        values[: keyframes[0][0] + 1] = keyframes[0][1]
-        for segment in self.segments:
-            steps = np.arange(segment.first, min(segment.last, num_steps))
-            curve = polyval((steps - segment.first) / (segment.last - segment.first), segment.coefficients)
-            values[segment.first : segment.last] = np.exp(curve) if self._log else curve
-        values[keyframes[-1][0] :] = keyframes[-1][1]
-        for step, value in keyframes:
-            if step < num_steps:
-                values[step] = value
+def _restored(
+    table: dict[str, np.ndarray],
+    num_steps: int,
+    phases: tuple[Phase, ...],
+    actions: dict[int, tuple[str, ...]],
+    tracks: dict[str, Track],
+) -> Timeline:
+    for values in table.values():
         values.flags.writeable = False
-        return values
-
-    def retargeted(self, step: int, value: float, arrive: int) -> "Track":
-        """The same way up to `step`, then to `value` at `arrive`.
-
-        Raises:
-            SettingError: the value is not finite, or not above 0 in log space.
-        """
-        if not np.isfinite(value) or (self._log and value <= 0):
-            allowed = "above 0 (it moves in log space)" if self._log else "finite"
-            raise SettingError(f"the target of {self.column.name!r} is {allowed}; {value} came.")
-        level, velocity, acceleration = self._state(step)
-        now = float(np.exp(level)) if self._log else level
-        kept = tuple(keyframe for keyframe in self.column.keyframes if keyframe[0] < step)
-        kept = (*kept, (step, dict(self.column.keyframes).get(step, now)))
-        column = replace(self.column, keyframes=(*kept, (arrive, value)))
-        segments = tuple(segment for segment in self.segments if segment.last <= step)
-        for segment in self.segments:
-            if segment.first < step < segment.last:
-                segments = (*segments, _head(segment, step))
-        if self.column.interpolation == "minjerk":
-            target = float(np.log(max(value, _FLOOR))) if self._log else value
-            curve = quintic_to_rest(level, velocity, acceleration, target, arrive - step)
-            return Track(column, (*segments, _Segment(step, arrive, tuple(curve.tolist()))))
-        return Track(column, (*segments, _between(column, kept[-1], (arrive, value))))
-
-    def _state(self, step: int) -> tuple[float, float, float]:
-        for segment in self.segments:
-            if segment.first <= step < segment.last:
-                return segment.state(step)
-        keyframes = self.column.keyframes
-        resting = keyframes[0][1] if step < keyframes[0][0] else keyframes[-1][1]
-        return (float(np.log(max(resting, _FLOOR))) if self._log else resting), 0.0, 0.0
+    return Timeline(_read_only(table), num_steps, phases, MappingProxyType(actions), _read_only(tracks))
 
 
-def _between(column: Column, start: tuple[int, float], end: tuple[int, float]) -> _Segment:
-    (first, here), (last, there) = start, end
-    if column.space == "log":
-        here, there = float(np.log(max(here, _FLOOR))), float(np.log(max(there, _FLOOR)))
-    if column.interpolation == "step-end":
-        coefficients: tuple[float, ...] = (here,)
-    elif column.interpolation == "linear":
-        coefficients = (here, there - here)
-    else:
-        coefficients = tuple(quintic_to_rest(here, 0.0, 0.0, there, 1.0).tolist())
-    return _Segment(first, last, coefficients)
-
-
-def _head(segment: _Segment, step: int) -> _Segment:
-    """The part of a segment up to `step`: the same curve, over a shorter way."""
-    share = (step - segment.first) / (segment.last - segment.first)
-    scaled = tuple(value * share**power for power, value in enumerate(segment.coefficients))
-    return _Segment(segment.first, step, scaled)
+def _read_only(by_property: dict[str, Value]) -> Mapping[str, Value]:
+    return MappingProxyType(_ByProperty(by_property))

@@ -1,32 +1,41 @@
 """Prune: remove what writes a feature and what reads it; the layer becomes narrower."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, SupportsIndex
 
 from torch import Tensor
 
-from excise.surgery.edit import ModelT, plan
+from excise.surgery.copying import ModelT
+from excise.surgery.edit import plan
 
 __all__ = ["prune"]
 
 
 def prune(
-    model: ModelT, layer: str, dims: Sequence[int], example_inputs: Tensor | tuple[Any, ...] | None = None
+    model: ModelT,
+    layer: str,
+    dims: Iterable[SupportsIndex],
+    example_inputs: Tensor | tuple[Any, ...] | None = None,
 ) -> ModelT:
-    """A copy of the model in which a layer lacks some features: a smaller model of the same function as `ablate`.
+    """A copy of the model in which a layer lacks some features: `ablate`'s function in a smaller model.
 
-    The rows of weight and bias that write the features, and the columns that read them, are removed.
+    The rows of weight and bias that write the features, and the columns that read them, are removed; the
+    others keep their order, and `out_features` and `in_features` follow.
 
     Args:
         model: a model that torch.fx can trace; it is left untouched.
         layer: the module whose output holds the features on its last axis, as in `model.named_modules()`.
         dims: the features to remove, counted from 0; distinct, and not all of them.
         example_inputs: what the model is called with; given, the edit is checked against ablation on them.
+            Give some whenever you can: see `plan` for what no recorded forward pass shows.
 
     Raises:
         UnknownLayerError: the model has no such layer.
         DimsError: dims outside the layer, repeated, none, or all of them.
-        UnfollowableError: the data flow around the layer cannot be followed.
+        SettingError: a model that is no module, a layer that is no string.
+        UnfollowableError: the data flow around the layer cannot be followed, or has hooks on it and there are no
+            example inputs; or the forward pass computes with the width of the layer.
         InexactEditError: pruned and ablated copies differ on the example inputs.
+        SurgeryError: the model is compiled or scripted, cannot be copied, or does not run on the example inputs.
     """
     return plan(model, layer, dims, mode="prune", example_inputs=example_inputs).apply(model)

@@ -6,7 +6,8 @@ The same seed gives the same bits on the same machine.
 
 import math
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,7 +19,7 @@ from torch.optim import Optimizer
 
 from excise.anchoring import Anchoring, AttachedTerms
 from excise.compute import suited_to
-from excise.errors import NonFiniteError, ScheduleError, SettingError
+from excise.errors import NonFiniteError, ScheduleError, SettingError, ShapeError
 from excise.seeding import generator
 from excise.stream import Batch, Stream
 
@@ -117,11 +118,13 @@ def fit(
         model: called with a batch's inputs; its output goes to the objective.
         stream: where batches come from.
         anchoring: the terms and their schedule; None trains on the objective alone.
-        seed: fixes every draw of samples and labels. (Initial weights are drawn where the model is built.)
+        seed: fixes every draw of samples and labels, and what the model itself draws, as dropout does; torch's global
+            generators are left as they were. (Initial weights are drawn where the model is built.)
         steps: how many optimiser steps; None takes the length of the schedule. Past its end the last values hold.
         lr: the learning rate, where the schedule has no column `lr`.
         objective: the user's own loss, a scalar of the model's output and the batch.
-        optimizer: makes the optimiser from the parameters; None is Adam with torch's defaults.
+        optimizer: makes the optimiser from the parameters; None is Adam with torch's defaults. Either way the
+            schedule or `lr` sets its learning rate at every step.
         observers: told of every logged step, in order.
         log_every: log each so many steps, and the last.
 
@@ -131,9 +134,10 @@ def fit(
     Raises:
         UnknownLayerError: a term names a layer that the model lacks.
         UnknownLabelError: a term names a label that the stream lacks.
-        ShapeError: a regularizer does not fit its layer.
+        ShapeError: a regularizer does not fit its layer, or the objective is not a scalar.
         ScheduleError: nothing says how many steps or which learning rate, or two things do.
-        SettingError: no steps, a learning rate that is negative, `log_every` below 1.
+        SettingError: no steps, a learning rate that is negative, `log_every` below 1, a model without parameters
+            to train, a stream that is none or ends before the training does.
         NonFiniteError: the objective or a term became NaN or infinite; it names which, and the step.
     """
     if log_every < 1:
@@ -147,13 +151,17 @@ def fit(
     optimise = (
         torch.optim.Adam(parameters, lr=rates[0], fused=True) if optimizer is None else optimizer(parameters)
     )
-    batches = stream.batches(generator(seed, "data"))
+    batches = _batches(stream, seed)
     device = parameters[0].device
     log = _Log(tuple(observers), num_steps)
-    was_training = model.training
+    modes = [(module, module.training) for module in model.modules()]
     model.train()
     try:
-        with suited_to(model), anchoring.attach(model, stream.labels) as terms:
+        with (
+            suited_to(model),
+            _own_randomness(seed, device),
+            anchoring.attach(model, stream.labels) as terms,
+        ):
             for step in range(num_steps):
                 batch = next(batches)
                 if device.type != "cpu":
@@ -161,6 +169,11 @@ def fit(
                 for group in optimise.param_groups:
                     group["lr"] = rates[step]
                 value = objective(model(batch.inputs), batch)
+                if not isinstance(value, Tensor) or value.ndim:
+                    came = f"shape {list(value.shape)}" if isinstance(value, Tensor) else repr(value)
+                    raise ShapeError(
+                        f"the objective is a scalar tensor, such as a mean over the batch; {came} came."
+                    )
                 if not math.isfinite(value.item()):
                     raise NonFiniteError("objective", step, value.item())
                 loss = value + terms.loss(batch.labels, step)
@@ -171,7 +184,8 @@ def fit(
                 if step % log_every == 0 or step == num_steps - 1:
                     log.add(step, loss, value, rates[step], terms)
     finally:
-        model.train(was_training)
+        for module, mode in modes:
+            module.training = mode
     return log.history()
 
 
@@ -208,17 +222,45 @@ class _Log:
             "lr": np.array([snapshot.lr for snapshot in self.snapshots]),
         }
         for name in names:
-            table[f"term/{name}"] = np.array([snapshot.terms.get(name, math.nan) for snapshot in self.snapshots])
+            table[f"term/{name}"] = np.array(
+                [snapshot.terms.get(name, math.nan) for snapshot in self.snapshots]
+            )
         return History(table, seconds=time.perf_counter() - self.began, num_steps=self.num_steps)
+
+
+def _batches(stream: Stream, seed: int) -> Iterator[Batch]:
+    if not isinstance(stream, Stream):
+        raise SettingError(
+            f"a stream has `labels` and `batches(generator)`, as a TensorStream has; a {type(stream).__name__} came."
+        )
+    return _never_ending(stream.batches(generator(seed, "data")))
+
+
+def _never_ending(batches: Iterator[Batch]) -> Iterator[Batch]:
+    count = 0
+    for batch in batches:
+        yield batch
+        count += 1
+    raise SettingError(f"the stream ended after {count} batches; `batches` gives an endless iterator.")
+
+
+@contextmanager
+def _own_randomness(seed: int, device: torch.device) -> Iterator[None]:
+    """Let what the model draws in the block, as dropout does, follow from the seed, and nothing outside notice."""
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(generator(seed, "model").initial_seed())
+        yield
 
 
 def _count_steps(anchoring: Anchoring, steps: int | None) -> int:
     if steps is None:
         if anchoring.timeline is None:
-            raise ScheduleError("nothing says how long to train: pass steps=..., or give the anchoring a schedule.")
+            raise ScheduleError(
+                "nothing says how long to train: pass steps=..., or give the anchoring a schedule."
+            )
         return anchoring.timeline.num_steps
-    if steps < 1:
-        raise SettingError(f"a training takes at least 1 step; steps={steps} came.")
+    if not isinstance(steps, int) or steps < 1:
+        raise SettingError(f"a training takes a whole number of at least 1 step; steps={steps} came.")
     return steps
 
 

@@ -4,19 +4,35 @@ A progress display is a value that is passed in: `fit(..., observers=[progress])
 that follow training, and is a context manager, so that a terminal is left in order after an error.
 """
 
+import contextlib
 import sys
 from contextlib import AbstractContextManager
 from types import TracebackType
-from typing import IO, Self
+from typing import IO, Protocol, cast, runtime_checkable
 
+from rich.columns import Columns
 from rich.console import Console
 from rich.live import Live
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
 from excise.training.loop import Snapshot
 
 __all__ = ["LiveProgress", "PlainProgress", "SilentProgress", "progress_for"]
+
+
+@runtime_checkable
+class TextOut(Protocol):
+    """Where text can be written: a terminal, a file, a `StringIO`."""
+
+    def write(self, text: str, /) -> object:
+        """Take the text."""
+        ...
+
+    def flush(self) -> object:
+        """Pass on what was written."""
+        ...
 
 
 class SilentProgress(AbstractContextManager["SilentProgress", None]):
@@ -42,7 +58,7 @@ class PlainProgress(SilentProgress):
         lines: how many lines a training gets.
     """
 
-    def __init__(self, file: IO[str], lines: int = 12) -> None:
+    def __init__(self, file: TextOut, lines: int = 12) -> None:
         self._file = file
         self._lines = lines
         self._next = 0.0
@@ -56,16 +72,20 @@ class PlainProgress(SilentProgress):
             return
         self._next = done + snapshot.num_steps / self._lines
         terms = "".join(f"  {name} {value:.2e}" for name, value in snapshot.terms.items())
-        print(
+        self._print(
             f"step {done}/{snapshot.num_steps}  loss {snapshot.loss:.2e}  lr {snapshot.lr:.1e}{terms}  "
-            f"{snapshot.steps_per_second:.0f} steps/s  {snapshot.seconds_left:.0f} s left",
-            file=self._file,
-            flush=True,
+            f"{snapshot.steps_per_second:.0f} steps/s  {snapshot.seconds_left:.0f} s left"
         )
 
     def stage(self, name: str) -> None:
         """Print the stage's name."""
-        print(name, file=self._file, flush=True)
+        self._print(name)
+
+    def _print(self, line: str) -> None:
+        """Print a line; a reader that has gone away (`| head`) or a full disk does not end the training it watched."""
+        with contextlib.suppress(OSError):
+            self._file.write(f"{line}\n")
+            self._file.flush()
 
 
 class LiveProgress(SilentProgress):
@@ -73,7 +93,7 @@ class LiveProgress(SilentProgress):
 
     def __init__(self, console: Console) -> None:
         self._bar = Progress(
-            TextColumn("[bold]{task.description}"),
+            TextColumn("{task.description}", style="bold", markup=False),
             BarColumn(),
             TaskProgressColumn(),
             TextColumn("{task.fields[speed]}"),
@@ -81,10 +101,11 @@ class LiveProgress(SilentProgress):
             console=console,
         )
         self._task = self._bar.add_task("starting", total=None, speed="")
-        self._live = Live(console=console, refresh_per_second=8, transient=True, get_renderable=self._render)
         self._latest: Snapshot | None = None
+        self._stage = ""
+        self._live = Live(console=console, refresh_per_second=8, transient=True, get_renderable=self._render)
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "LiveProgress":
         """Start drawing."""
         self._live.start()
         return self
@@ -100,7 +121,7 @@ class LiveProgress(SilentProgress):
         self._latest = snapshot
         self._bar.update(
             self._task,
-            description="training",
+            description=f"{self._stage}: training" if self._stage else "training",
             total=snapshot.num_steps,
             completed=snapshot.step + 1,
             speed=f"{snapshot.steps_per_second:.0f} steps/s",
@@ -109,20 +130,22 @@ class LiveProgress(SilentProgress):
     def stage(self, name: str) -> None:
         """Show the stage's name instead of the losses."""
         self._latest = None
-        self._bar.update(self._task, description=name, speed="")
+        self._stage = name
+        self._bar.update(self._task, description=name, completed=0, total=None, speed="")
 
     def _render(self) -> Table:
         lines = Table.grid()
         lines.add_row(self._bar.get_renderable())
         if self._latest is not None:
-            numbers = Table.grid(padding=(0, 2))
             shown = {"loss": self._latest.loss, "lr": self._latest.lr, **self._latest.terms}
-            numbers.add_row(*[f"[dim]{name}[/dim] {value:.2e}" for name, value in shown.items()])
-            lines.add_row(numbers)
+            numbers = [Text.assemble((name, "dim"), f" {value:.2e}") for name, value in shown.items()]
+            lines.add_row(Columns(numbers, padding=(0, 2)))
         return lines
 
 
-def progress_for(file: IO[str] = sys.stderr) -> SilentProgress:
-    """Bars where `file` is a terminal, plain lines where it is not."""
-    console = Console(file=file)
-    return LiveProgress(console) if console.is_terminal else PlainProgress(file)
+def progress_for(file: TextOut | None = None) -> SilentProgress:
+    """Bars where `file` (None is standard error) is a terminal that can redraw a line, plain lines elsewhere."""
+    out = sys.stderr if file is None else file
+    console = Console(file=cast(IO[str], out))
+    redraws = console.is_terminal and not console.is_dumb_terminal
+    return LiveProgress(console) if redraws else PlainProgress(out)

@@ -1,0 +1,30 @@
+"""Edit activations while a model runs: suppression and repulsion of directions; the weights stay as they are."""
+
+from excise.interventions.base import Intervention
+from excise.interventions.falloff import (
+    BezierMapper,
+    BoundedFalloff,
+    Falloff,
+    LinearMapper,
+    Mapper,
+    TabulatedMapper,
+)
+from excise.interventions.intervene import intervene, repel, suppress
+from excise.interventions.repulsion import Repulsion
+from excise.interventions.suppression import AxisAlignedSuppression, Suppression
+
+__all__ = [
+    "AxisAlignedSuppression",
+    "BezierMapper",
+    "BoundedFalloff",
+    "Falloff",
+    "Intervention",
+    "LinearMapper",
+    "Mapper",
+    "Repulsion",
+    "Suppression",
+    "TabulatedMapper",
+    "intervene",
+    "repel",
+    "suppress",
+]

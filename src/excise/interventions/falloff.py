@@ -1,0 +1,221 @@
+"""How an intervention's strength depends on alignment: falloffs for suppression, mappers for repulsion.
+
+Alignment is how far a latent points along a concept's direction, from 0 (at right angles, or away) to 1. A falloff
+says which share of the latent's component is taken away at each alignment; a mapper says which alignment a latent
+is given instead of its own. Each is a frozen description, called with alignments of any shape.
+
+Source: *Sparse Concept Anchoring for Interpretable and Controllable Neural Representations* (arXiv 2512.12469).
+"""
+
+import math
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from excise.errors import SettingError
+
+__all__ = ["BezierMapper", "BoundedFalloff", "Falloff", "LinearMapper", "Mapper", "TabulatedMapper"]
+
+
+class Falloff(ABC):
+    """The strength of a suppression by alignment."""
+
+    @abstractmethod
+    def __call__(self, alignment: Float[Tensor, "*batch"]) -> Float[Tensor, "*batch"]:
+        """The strength in [0, 1] at each alignment in [0, 1]."""
+
+
+@dataclass(frozen=True)
+class BoundedFalloff(Falloff):
+    """No strength up to a bound; from there it rises as a power: b ((alpha - a) / (1 - a))^p.
+
+    Args:
+        start: the alignment a up to which nothing happens, in [0, 1).
+        strength: the strength b at full alignment, in [0, 1].
+        power: the exponent p, at least 0; 1 rises linearly, 0 jumps to full strength just above the bound.
+
+    Raises:
+        SettingError: a value outside its range.
+    """
+
+    start: float = 0.0
+    strength: float = 1.0
+    power: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not (0 <= self.start < 1 and 0 <= self.strength <= 1 and 0 <= self.power < math.inf):
+            raise SettingError(
+                f"BoundedFalloff takes a start in [0, 1), a strength in [0, 1] and a power of at least 0; "
+                f"start={self.start}, strength={self.strength}, power={self.power} came."
+            )
+
+    def __call__(self, alignment: Float[Tensor, "*batch"]) -> Float[Tensor, "*batch"]:
+        """The strength at each alignment; exactly 0 up to the start."""
+        above = alignment > self.start
+        # Below the bound the power is taken of 1, so that no gradient there is infinite times zero.
+        share = torch.where(above, (alignment - self.start) / (1 - self.start), 1.0)
+        return torch.where(above, self.strength * share.pow(self.power), 0.0)
+
+
+class Mapper(ABC):
+    """The alignment that a repulsion gives a latent, by its own."""
+
+    start: float
+    end: float
+
+    @abstractmethod
+    def __call__(self, alignment: Float[Tensor, "*batch"]) -> Float[Tensor, "*batch"]:
+        """The new alignment, in [0, 1], at each alignment in [0, 1]; up to `start` it is the old one."""
+
+
+@dataclass(frozen=True)
+class LinearMapper(Mapper):
+    """Squeezes the alignments above a bound evenly: a + (b - a) (alpha - a) / (1 - a).
+
+    Args:
+        start: the alignment a up to which nothing happens, in [0, 1).
+        end: the alignment b that full alignment is mapped to, in [0, 1].
+
+    Raises:
+        SettingError: a value outside its range.
+    """
+
+    start: float
+    end: float
+
+    def __post_init__(self) -> None:
+        _check_bounds(self)
+
+    def __call__(self, alignment: Float[Tensor, "*batch"]) -> Float[Tensor, "*batch"]:
+        """The new alignment at each alignment."""
+        squeezed = self.start + (self.end - self.start) * (alignment - self.start) / (1 - self.start)
+        return torch.where(alignment > self.start, squeezed, alignment)
+
+
+@dataclass(frozen=True)
+class BezierMapper(Mapper):
+    """Bends the alignments above a bound smoothly, along a cubic Bezier from (a, a) to (1, b).
+
+    It sets out with slope 1, so that nothing kinks at the bound, and arrives with `end_slope`. The inner control
+    points lie 1/sqrt(2) of the way from each end to the point where the tangents of the ends cross.
+
+    Args:
+        start: the alignment a up to which nothing happens, in [0, 1).
+        end: the alignment b that full alignment is mapped to, in [start, 1].
+        end_slope: the slope at full alignment, in [0, 1); the tangents must cross between the ends.
+
+    Raises:
+        SettingError: a value outside its range.
+    """
+
+    start: float
+    end: float
+    end_slope: float = 0.0
+
+    def __post_init__(self) -> None:
+        _check_bounds(self)
+        if not 0 <= self.end_slope < 1:
+            raise SettingError(f"BezierMapper takes an end_slope in [0, 1); {self.end_slope} came.")
+        crossing = (self.end - self.end_slope) / (1 - self.end_slope)
+        if not self.start <= crossing <= 1:
+            raise SettingError(
+                f"the tangents of BezierMapper(start={self.start}, end={self.end}, end_slope={self.end_slope}) "
+                f"cross at alignment {crossing:.3g}, outside [start, 1]; raise end or lower end_slope."
+            )
+
+    @property
+    def controls(self) -> tuple[tuple[float, float], ...]:
+        """The four control points, (alignment, new alignment)."""
+        crossing = (self.end - self.end_slope) / (1 - self.end_slope)
+        first, last = (self.start, self.start), (1.0, self.end)
+        inner = [tuple(at + (crossing - at) / math.sqrt(2) for at in point) for point in (first, last)]
+        return first, (inner[0][0], inner[0][1]), (inner[1][0], inner[1][1]), last
+
+    def __call__(self, alignment: Float[Tensor, "*batch"]) -> Float[Tensor, "*batch"]:
+        """The new alignment at each alignment, exact to rounding."""
+        exact = alignment.to(torch.promote_types(alignment.dtype, torch.float32))
+        across, upward = (_power_basis(axis) for axis in zip(*self.controls, strict=True))
+        inside = exact.clamp(self.start, 1)
+        mapped = _polynomial(upward, _solved(across, inside))
+        return torch.where(alignment > self.start, mapped.to(alignment.dtype), alignment)
+
+    def tabulated(self, entries: int = 257) -> "TabulatedMapper":
+        """The same curve as a table, linear in between: a lookup instead of an equation."""
+        alignments = torch.linspace(self.start, 1, entries, dtype=torch.float64)
+        return TabulatedMapper(self.start, self.end, tuple(self(alignments).tolist()))
+
+
+@dataclass(frozen=True)
+class TabulatedMapper(Mapper):
+    """A mapper given by values at evenly spaced alignments from `start` to 1, linear in between.
+
+    Args:
+        start: the alignment up to which nothing happens, in [0, 1).
+        end: the last value of the table.
+        values: the new alignments, in [0, 1]; at least two.
+
+    Raises:
+        SettingError: a value outside its range.
+    """
+
+    start: float
+    end: float
+    values: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        _check_bounds(self)
+        object.__setattr__(self, "values", tuple(float(value) for value in self.values))
+        if len(self.values) < 2 or not all(0 <= value <= 1 for value in self.values):
+            raise SettingError("TabulatedMapper takes at least two values, each in [0, 1].")
+
+    def __call__(self, alignment: Float[Tensor, "*batch"]) -> Float[Tensor, "*batch"]:
+        """The new alignment at each alignment."""
+        table = alignment.new_tensor(self.values)
+        places = ((alignment - self.start) / (1 - self.start) * (len(self.values) - 1)).clamp(
+            0, len(self.values) - 1
+        )
+        left = places.detach().floor().clamp_max(len(self.values) - 2)
+        index = left.long()
+        low, high = table[index], table[index + 1]
+        return torch.where(alignment > self.start, low + (high - low) * (places - left), alignment)
+
+
+def _check_bounds(mapper: Mapper) -> None:
+    if not (0 <= mapper.start < 1 and 0 <= mapper.end <= 1):
+        raise SettingError(
+            f"{type(mapper).__name__} takes a start in [0, 1) and an end in [0, 1]; "
+            f"start={mapper.start}, end={mapper.end} came."
+        )
+
+
+def _power_basis(points: tuple[float, ...]) -> tuple[float, float, float, float]:
+    """The coefficients of the powers 0 to 3 of a cubic Bezier's coordinate."""
+    p, q, r, s = points
+    return p, 3 * (q - p), 3 * (p - 2 * q + r), s - 3 * r + 3 * q - p
+
+
+def _polynomial(coefficients: tuple[float, float, float, float], t: Tensor) -> Tensor:
+    c0, c1, c2, c3 = coefficients
+    return c0 + t * (c1 + t * (c2 + t * c3))
+
+
+def _slope(coefficients: tuple[float, float, float, float], t: Tensor) -> Tensor:
+    _, c1, c2, c3 = coefficients
+    return c1 + t * (2 * c2 + t * 3 * c3)
+
+
+def _solved(coefficients: tuple[float, float, float, float], target: Tensor) -> Tensor:
+    """The t in [0, 1] at which the rising cubic meets the target; differentiable by the target."""
+    aim = target.detach()
+    low, high = torch.zeros_like(aim), torch.ones_like(aim)
+    for _ in range(54 if aim.dtype == torch.float64 else 26):
+        middle = (low + high) / 2
+        below = _polynomial(coefficients, middle) < aim
+        low, high = torch.where(below, middle, low), torch.where(below, high, middle)
+    t = (low + high) / 2
+    slope = _slope(coefficients, t).clamp_min(1e-6)
+    # A Newton step changes the value by rounding only, and carries the derivative of the inverse.
+    return (t + (target - _polynomial(coefficients, t)) / slope).clamp(0, 1)

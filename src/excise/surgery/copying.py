@@ -1,0 +1,59 @@
+"""Copies that a model never notices: of its tensors, its Python state and its random numbers."""
+
+import copy
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from excise.errors import SurgeryError
+
+__all__ = ["ModelT", "copied", "same_randomness"]
+
+ModelT = TypeVar("ModelT", bound=nn.Module)
+
+
+def copied(model: ModelT) -> ModelT:
+    """A deep copy, hooks and ties between parameters included.
+
+    A tensor that a module keeps from its last forward pass (a remembered latent, a weight computed by a hook)
+    is copied without its gradient history, at which `copy.deepcopy` alone gives up.
+
+    Raises:
+        SurgeryError: the model holds something that Python cannot copy, such as an open file or a lock.
+    """
+    memo: dict[int, object] = {}
+    for module in model.modules():
+        for value in (*vars(module).values(), *module._buffers.values()):
+            if isinstance(value, Tensor) and not value.is_leaf:
+                memo[id(value)] = value.detach().clone()
+    try:
+        return copy.deepcopy(model, memo)
+    # What a user's modules hold may refuse to be copied with any error.
+    except Exception as error:
+        raise SurgeryError(
+            f"this {type(model).__name__} cannot be copied ({type(error).__name__}: {error}), and an edit is "
+            f"made on a copy; take off the model whatever cannot be copied and try again."
+        ) from error
+
+
+@contextmanager
+def same_randomness(model: nn.Module) -> Iterator[None]:
+    """Leave the random generators of torch (on the CPU and the model's GPUs), Python and NumPy as they were.
+
+    Inside, Python and NumPy draw the same numbers every time, so that a model which draws from them behaves alike.
+    """
+    devices = {parameter.device for parameter in model.parameters() if parameter.device.type == "cuda"}
+    python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002 - the user's code may draw from it
+    try:
+        random.seed(0)
+        np.random.seed(0)  # noqa: NPY002 - as above
+        with torch.random.fork_rng(devices=sorted(devices, key=str)):
+            yield
+    finally:
+        random.setstate(python)
+        np.random.set_state(numpy)  # noqa: NPY002 - as above
