@@ -21,6 +21,7 @@ ExciseError
 └── RunError                a run directory that cannot be written or read    (also an OSError)
 
 ExciseWarning               (a UserWarning)
+├── CannotStackWarning      models that are trained one after the other, not in lockstep
 ├── UnusedColumnWarning     a schedule column that drives nothing
 └── UnmatchedLabelWarning   a term whose labels a batch does not carry
 ```
@@ -33,6 +34,7 @@ import difflib
 from collections.abc import Iterable
 
 __all__ = [
+    "CannotStackWarning",
     "CaptureError",
     "DimsError",
     "DopesheetError",
@@ -198,6 +200,10 @@ class RunError(ExciseError, OSError):
 
 class ExciseWarning(UserWarning):
     """Base of every warning that excise gives."""
+
+
+class CannotStackWarning(ExciseWarning):
+    """Models could not be trained in lockstep, and are trained one after the other; the message says why."""
 
 
 class UnusedColumnWarning(ExciseWarning):

@@ -5,7 +5,7 @@ a run sees. Data that fits in memory needs no loader and no workers: an epoch's 
 once, and a batch is a view of them. Data that does not fit can be any object with the two members of `Stream`.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import torch
@@ -121,19 +121,40 @@ class TensorStream:
         while True:
             yield from self._epoch(generator)
 
+    def stacked_batches(self, generators: Sequence[torch.Generator]) -> Iterator[Batch]:
+        """The batches that `batches` gives for each generator, stacked: tensors `[generator, batch, ...]`.
+
+        An epoch is gathered for all at once, which costs a fraction of gathering it for each.
+        """
+        while True:
+            yield from self._epochs(generators)
+
     def _epoch(self, generator: torch.Generator) -> Iterator[Batch]:
-        count, size = len(self), self.batch_size
+        drawn, labels = self._draw(generator)
+        return self._split(drawn, labels, dim=0)
+
+    def _epochs(self, generators: Sequence[torch.Generator]) -> Iterator[Batch]:
+        epochs = [self._draw(generator) for generator in generators]
+        drawn = torch.stack([drawn for drawn, _ in epochs])
+        labels = {name: torch.stack([labels[name] for _, labels in epochs]) for name in self.labels}
+        return self._split(drawn, labels, dim=1)
+
+    def _draw(self, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
+        """An epoch's samples, and the numbers in [0, 1) that decide which label each carries."""
+        count = len(self)
         drawn = torch.multinomial(self.weights, count, replacement=True, generator=generator)
-        inputs = self.inputs[drawn].split(size)
-        targets = inputs if self.targets is self.inputs else self.targets[drawn].split(size)
-        labels = {
-            name: (torch.rand(count, generator=generator) < probabilities[drawn])
-            .to(torch.float32)
-            .split(size)
+        return drawn, {name: torch.rand(count, generator=generator) for name in self.label_probabilities}
+
+    def _split(self, drawn: Tensor, labels: Mapping[str, Tensor], dim: int) -> Iterator[Batch]:
+        size = self.batch_size
+        inputs = self.inputs[drawn].split(size, dim)
+        targets = inputs if self.targets is self.inputs else self.targets[drawn].split(size, dim)
+        carried = {
+            name: (labels[name] < probabilities[drawn]).to(torch.float32).split(size, dim)
             for name, probabilities in self.label_probabilities.items()
         }
         for i in range(len(inputs)):
-            yield Batch(inputs[i], targets[i], {name: chunks[i] for name, chunks in labels.items()})
+            yield Batch(inputs[i], targets[i], {name: chunks[i] for name, chunks in carried.items()})
 
 
 def _check_one_each(what: str, values: Tensor, count: int) -> None:

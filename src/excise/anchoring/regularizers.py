@@ -52,9 +52,12 @@ class Regularizer(ABC):
 
     @abstractmethod
     def value_and_slope(
-        self, activations: Float[Tensor, "batch latent"], shares: Float[Tensor, " batch"]
-    ) -> tuple[Float[Tensor, ""], Float[Tensor, "batch latent"]]:
-        """The sum of shares x values, and its gradient by the activations; neither carries a graph."""
+        self, activations: Float[Tensor, "*models batch latent"], shares: Float[Tensor, "*models batch"]
+    ) -> tuple[Float[Tensor, "*models"], Float[Tensor, "*models batch latent"]]:
+        """The sum of shares x values over the batch, and its gradient by the activations; neither carries a graph.
+
+        Of a stack of models, `[models, batch, latent]`, each is dealt with as if it were alone.
+        """
 
     def check_width(self, width: int) -> None:  # noqa: B027 - most take any width
         """Refuse a layer of `width` features that this regularizer cannot be used on.
@@ -73,14 +76,14 @@ class Unitarity(Regularizer):
         return (torch.linalg.vector_norm(activations, dim=-1) - 1).square()
 
     def value_and_slope(
-        self, activations: Float[Tensor, "batch latent"], shares: Float[Tensor, " batch"]
-    ) -> tuple[Float[Tensor, ""], Float[Tensor, "batch latent"]]:
+        self, activations: Float[Tensor, "*models batch latent"], shares: Float[Tensor, "*models batch"]
+    ) -> tuple[Float[Tensor, "*models"], Float[Tensor, "*models batch latent"]]:
         """The weighted sum, and its gradient: 2 (|a| - 1) a / |a|."""
         norms = torch.linalg.vector_norm(activations, dim=-1)
         excess = norms - 1
         pull = shares * excess
         slope = activations * (pull * 2 / norms.clamp_min(SMALLEST_NORM)).unsqueeze(-1)
-        return torch.dot(pull, excess), slope
+        return _summed(pull * excess), slope
 
 
 @dataclass(frozen=True, init=False)
@@ -123,12 +126,12 @@ class Anchor(_Pointed):
         return (activations - constant_like(self.point, activations)).square().sum(dim=-1)
 
     def value_and_slope(
-        self, activations: Float[Tensor, "batch latent"], shares: Float[Tensor, " batch"]
-    ) -> tuple[Float[Tensor, ""], Float[Tensor, "batch latent"]]:
+        self, activations: Float[Tensor, "*models batch latent"], shares: Float[Tensor, "*models batch"]
+    ) -> tuple[Float[Tensor, "*models"], Float[Tensor, "*models batch latent"]]:
         """The weighted sum, and its gradient: 2 (a - p)."""
         offset = activations - constant_like(self.point, activations)
         pull = offset * shares.unsqueeze(-1)
-        return torch.dot(pull.flatten(), offset.flatten()), pull * 2
+        return _summed((pull * offset).flatten(-2)), pull * 2
 
 
 class _Directed(_Pointed):
@@ -144,7 +147,7 @@ class _Directed(_Pointed):
         """The loss of each sample as a function of its cosine."""
 
     @abstractmethod
-    def _slope_of_cosine(self, cosine: Float[Tensor, " batch"]) -> Float[Tensor, " batch"]:
+    def _slope_of_cosine(self, cosine: Float[Tensor, "*batch"]) -> Float[Tensor, "*batch"]:
         """The derivative of that function."""
 
     def __call__(self, activations: Float[Tensor, "*batch latent"]) -> Float[Tensor, "*batch"]:
@@ -152,15 +155,15 @@ class _Directed(_Pointed):
         return self._of_cosine(functional.normalize(activations, dim=-1) @ self._direction(activations))
 
     def value_and_slope(
-        self, activations: Float[Tensor, "batch latent"], shares: Float[Tensor, " batch"]
-    ) -> tuple[Float[Tensor, ""], Float[Tensor, "batch latent"]]:
+        self, activations: Float[Tensor, "*models batch latent"], shares: Float[Tensor, "*models batch"]
+    ) -> tuple[Float[Tensor, "*models"], Float[Tensor, "*models batch latent"]]:
         """The weighted sum, and its gradient: the derivative by the cosine times (p - cos(a, p) a/|a|) / |a|."""
         direction = self._direction(activations)
         norms = torch.linalg.vector_norm(activations, dim=-1).clamp_min(SMALLEST_NORM)
         cosine = (activations @ direction) / norms
         pull = shares * self._slope_of_cosine(cosine) / norms
-        slope = torch.outer(pull, direction) - activations * (pull * cosine / norms).unsqueeze(-1)
-        return torch.dot(shares, self._of_cosine(cosine)), slope
+        slope = pull.unsqueeze(-1) * direction - activations * (pull * cosine / norms).unsqueeze(-1)
+        return _summed(shares * self._of_cosine(cosine)), slope
 
     def _direction(self, activations: Tensor) -> Tensor:
         length = math.hypot(*self.point)
@@ -180,7 +183,7 @@ class AngularAnchor(_Directed):
     def _of_cosine(self, cosine: Float[Tensor, "*batch"]) -> Float[Tensor, "*batch"]:
         return 1 - cosine
 
-    def _slope_of_cosine(self, cosine: Float[Tensor, " batch"]) -> Float[Tensor, " batch"]:
+    def _slope_of_cosine(self, cosine: Float[Tensor, "*batch"]) -> Float[Tensor, "*batch"]:
         return -torch.ones_like(cosine)
 
 
@@ -205,7 +208,7 @@ class AntiAnchor(_Directed):
     def _of_cosine(self, cosine: Float[Tensor, "*batch"]) -> Float[Tensor, "*batch"]:
         return (cosine + 1) / 2 if self.full else cosine.relu()
 
-    def _slope_of_cosine(self, cosine: Float[Tensor, " batch"]) -> Float[Tensor, " batch"]:
+    def _slope_of_cosine(self, cosine: Float[Tensor, "*batch"]) -> Float[Tensor, "*batch"]:
         return torch.full_like(cosine, 0.5) if self.full else (cosine > 0).to(cosine.dtype)
 
 
@@ -238,11 +241,11 @@ class AxisAlignedSubspace(Regularizer):
         return activations.square() @ self._counted(activations)
 
     def value_and_slope(
-        self, activations: Float[Tensor, "batch latent"], shares: Float[Tensor, " batch"]
-    ) -> tuple[Float[Tensor, ""], Float[Tensor, "batch latent"]]:
+        self, activations: Float[Tensor, "*models batch latent"], shares: Float[Tensor, "*models batch"]
+    ) -> tuple[Float[Tensor, "*models"], Float[Tensor, "*models batch latent"]]:
         """The weighted sum, and its gradient: 2 a_i where i counts."""
         pull = activations * self._counted(activations) * shares.unsqueeze(-1)
-        return torch.dot(pull.flatten(), activations.flatten()), pull * 2
+        return _summed((pull * activations).flatten(-2)), pull * 2
 
     def check_width(self, width: int) -> None:
         """Refuse a layer that lacks one of the dims.
@@ -305,12 +308,12 @@ class Separate(Regularizer):
         return apart.pow(self.power).sum(dim=-1).reshape(activations.shape[:-1])
 
     def value_and_slope(
-        self, activations: Float[Tensor, "batch latent"], shares: Float[Tensor, " batch"]
-    ) -> tuple[Float[Tensor, ""], Float[Tensor, "batch latent"]]:
+        self, activations: Float[Tensor, "*models batch latent"], shares: Float[Tensor, "*models batch"]
+    ) -> tuple[Float[Tensor, "*models"], Float[Tensor, "*models batch latent"]]:
         """The weighted sum, and its gradient by way of the directions a/|a|."""
         norms = torch.linalg.vector_norm(activations, dim=-1, keepdim=True).clamp_min_(SMALLEST_NORM)
         directions = activations / norms
-        cosines = directions @ directions.T
+        cosines = directions @ directions.mT
         together = cosines >= 1 - TOGETHER
         apart = cosines.masked_fill_(together, 0.0)
         factor = self.power
@@ -319,13 +322,32 @@ class Separate(Regularizer):
             factor = self.power / 2
             if self.power % 1:  # The cosine of opposite directions can round to below -1.
                 apart = apart.clamp_min_(0)
-        slopes = apart.pow(self.power - 1)
-        value = torch.dot(apart.mul_(slopes).sum(dim=-1), shares)
+        slopes = power_of(apart, self.power - 1)
+        value = _summed(apart.mul_(slopes).sum(dim=-1) * shares)
         slopes = slopes.masked_fill_(together, 0.0)
         column = (shares * factor).unsqueeze(-1)
         to_directions = (slopes @ directions) * column + slopes @ (directions * column)
         along = (to_directions * directions).sum(dim=-1, keepdim=True)
         return value, torch.addcmul(to_directions, directions, along, value=-1).div_(norms)
+
+
+def power_of(base: Tensor, exponent: float) -> Tensor:
+    """`base` to a power, in a new tensor; a whole exponent by squaring, several times as fast as torch's `pow`."""
+    if exponent != int(exponent) or not 1 <= exponent <= 1024:
+        return base.pow(exponent)
+    left, square, power = int(exponent), base, None
+    while True:
+        if left % 2:
+            power = square.clone() if power is None else power.mul_(square)
+        left //= 2
+        if not left:
+            assert power is not None
+            return power
+        square = square.square()
+
+
+def _summed(products: Tensor) -> Tensor:
+    return products.sum(dim=-1)
 
 
 def _is_truth(value: object) -> bool:

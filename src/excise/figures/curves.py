@@ -13,7 +13,7 @@ from excise.figures.arrays import at, labelled, same_places, share
 from excise.figures.theme import SMALL, Picture, Theme, new_figure, number_ticks, style
 from excise.numerals import number
 
-__all__ = ["error_curves"]
+__all__ = ["draw_errors", "draw_levels", "error_curves", "error_scale"]
 
 _LABELS = {"h": "hue (degrees)", "s": "saturation", "v": "value"}
 _UNITS = {"h": 360.0}
@@ -73,39 +73,75 @@ def error_curves(
         "Reconstruction error (mean squared, a channel) against each coordinate. A line holds the two other "
         "coordinates and has the true colour whose error it shows; the three panels share one scale."
     )
-    drawn = {label: level for label, level in (levels or {}).items() if level <= _REACH * largest}
-    top = max(largest, *drawn.values()) * 1.08 if drawn else largest * 1.08 or 1e-6
-    lines = {dim: _pieces(error, rgb, dim, _UNITS.get(dim, 1.0)) for dim in dims}
+    drawn, top = error_scale(largest, levels or {})
 
     def draw(theme: Theme) -> Figure:
         figure = new_figure(theme, 3.1)
         rectangles = ((0.1, 0.165, 0.46, 0.8), (0.6, 0.165, 0.175, 0.8), (0.815, 0.165, 0.175, 0.8))
         for index, (dim, rectangle) in enumerate(zip(dims, rectangles, strict=True)):
             axes = figure.add_axes(rectangle)
-            axes.set_facecolor(theme.panel)
-            pieces, colors = lines[dim]
-            axes.add_collection(
-                LineCollection(list(pieces), colors=colors, linewidths=0.9, capstyle="round"),
-                autolim=False,
-            )
-            _scale(axes, error[dim].to_numpy() * _UNITS.get(dim, 1.0), top, 7 if index == 0 else 3)
-            style(axes, theme)
-            axes.set_xlabel(_LABELS.get(dim, dim), labelpad=2)
+            draw_errors(axes, theme, error, rgb, dim, top=top, ticks=7 if index == 0 else 3)
             if index == 0:
                 axes.set_ylabel("error", labelpad=3)
             else:
                 axes.tick_params(labelleft=False)
-            for label, level in drawn.items():
-                axes.axhline(level, color=theme.ink, linewidth=0.8, dashes=(4, 3))
-                if index == 0:
-                    axes.annotate(
-                        label, (_clearest(values, level), level), xycoords=("axes fraction", "data"),
-                        xytext=(0, 2), textcoords="offset points", ha="center", color=theme.ink,
-                        fontsize=SMALL,
-                    )  # fmt: skip
+            draw_levels(axes, theme, drawn, values if index == 0 else None)
         return figure
 
     return Picture(name, title, alt, caption, draw)
+
+
+def error_scale(largest: float, levels: Mapping[str, float]) -> tuple[dict[str, float], float]:
+    """The levels that are near enough to be drawn, and the top of the scale that errors and levels share."""
+    drawn = {label: level for label, level in levels.items() if level <= _REACH * largest}
+    return drawn, max(largest, *drawn.values()) * 1.08 if drawn else largest * 1.08 or 1e-6
+
+
+def draw_errors(
+    axes: Axes, theme: Theme, error: xr.DataArray, rgb: xr.DataArray, dim: str, *, top: float, ticks: int
+) -> None:
+    """One panel of `error_curves`: errors against the coordinate `dim`, on a scale from 0 to `top`.
+
+    Args:
+        axes: already in its place.
+        theme: the colours of the page.
+        error: finite, any dims among them `dim`.
+        rgb: the colours: the same dims and `channel`.
+        dim: what runs across.
+        top: the upper end of the scale.
+        ticks: how many, between the lowest and the highest coordinate.
+    """
+    axes.set_facecolor(theme.panel)
+    unit = _UNITS.get(dim, 1.0)
+    pieces, colors = _pieces(error, rgb, dim, unit)
+    axes.add_collection(
+        LineCollection(list(pieces), colors=colors, linewidths=0.9, capstyle="round"),
+        autolim=False,
+    )
+    _scale(axes, error[dim].to_numpy() * unit, top, ticks)
+    style(axes, theme)
+    axes.set_xlabel(_LABELS.get(dim, dim), labelpad=2)
+
+
+def draw_levels(
+    axes: Axes, theme: Theme, levels: Mapping[str, float], errors: np.ndarray | None
+) -> None:
+    """Reference levels as dashed lines; their labels where they hide the fewest of `errors`, or none.
+
+    Args:
+        axes: with its scale set.
+        theme: the colours of the page.
+        levels: by label.
+        errors: what is drawn, `[across, ...]`, its first dim along the axes; None leaves the labels out.
+    """
+    for label, level in levels.items():
+        axes.axhline(level, color=theme.ink, linewidth=0.8, dashes=(4, 3))
+        if errors is not None:
+            axes.annotate(
+                label, (_clearest(errors, level), level), xycoords=("axes fraction", "data"),
+                xytext=(0, 2), textcoords="offset points", ha="center", color=theme.ink,
+                fontsize=SMALL,
+            )  # fmt: skip
 
 
 def _scale(axes: Axes, x: np.ndarray, top: float, ticks: int) -> None:

@@ -13,7 +13,7 @@ from excise.figures.arrays import finite
 from excise.figures.theme import TEXT, WIDTH, Picture, Theme, new_figure, style
 from excise.numerals import number
 
-__all__ = ["latent_views"]
+__all__ = ["draw_view", "latent_views", "reach_in_words"]
 
 # At the size of a dot an octagon is a circle, and is drawn in half the time.
 _DOT = Path.unit_regular_polygon(8)
@@ -48,13 +48,10 @@ def latent_views(
     """
     _check(latents, rgb, reconstructed, views)
     error = ((rgb - reconstructed) ** 2).mean(axis=1)
-    lengths = np.sqrt((latents**2).mean(axis=0))
-    most, least = int(lengths.argmax()), int(lengths.argmin())
     alt = (
         f"Drawn back from its latent, the worst of {len(latents)} colours has an error of "
-        f"{number(float(error.max()))}, the median colour {number(float(np.median(error)))}. The latents reach "
-        f"furthest along coordinate {most} (root mean square {lengths[most]:.2f}) and least along {least} "
-        f"({lengths[least]:.2f})."
+        f"{number(float(error.max()))}, the median colour {number(float(np.median(error)))}. "
+        f"{reach_in_words(latents)}"
     )
     caption = (
         "Each dot lies at its latent; its centre is the true colour, its ring what the model draws from it. "
@@ -73,7 +70,7 @@ def latent_views(
             axes = figure.add_axes(
                 (left / WIDTH, bottom / (rows * height), 0.87 * side / WIDTH, 0.87 * side / (rows * height))
             )
-            _draw_view(axes, theme, latents, (rgb, reconstructed), view)
+            draw_view(axes, theme, latents, (rgb, reconstructed), view)
         return figure
 
     return Picture(name, title, alt, caption, draw)
@@ -103,13 +100,32 @@ def _check(
     finite(reconstructed, "reconstructed colours")
 
 
-def _draw_view(
+def reach_in_words(latents: np.ndarray) -> str:
+    """Along which coordinates latents `[sample, latent]` reach furthest and least, as a sentence."""
+    lengths = np.sqrt((latents**2).mean(axis=0))
+    most, least = int(lengths.argmax()), int(lengths.argmin())
+    return (
+        f"The latents reach furthest along coordinate {most} (root mean square {lengths[most]:.2f}) and "
+        f"least along {least} ({lengths[least]:.2f})."
+    )
+
+
+def draw_view(
     axes: Axes,
     theme: Theme,
     latents: np.ndarray,
     colors: tuple[np.ndarray, np.ndarray],
     view: tuple[int, ...],
 ) -> None:
+    """One view of the latents, as `latent_views` describes it, in axes that are already in their place.
+
+    Args:
+        axes: square; the size of the dots follows its width.
+        theme: the colours of the page.
+        latents: `[sample, latent]`.
+        colors: the true and the reconstructed colours, each `[sample, 3]`.
+        view: the coordinates that run across, upward and towards the viewer.
+    """
     true, reconstructed = (np.clip(values, 0, 1) for values in colors)
     across, upward, depth = view
     order = np.argsort(latents[:, depth], kind="stable")

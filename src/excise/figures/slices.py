@@ -2,6 +2,7 @@
 
 import numpy as np
 import xarray as xr
+from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 
@@ -10,7 +11,7 @@ from excise.figures.arrays import at, labelled, same_places, share
 from excise.figures.theme import DPI, TEXT, WIDTH, Picture, Theme, new_figure, style
 from excise.numerals import number
 
-__all__ = ["color_slices"]
+__all__ = ["cell_ticks", "color_slices", "colors_of", "draw_slice"]
 
 _LOST = 0.05
 
@@ -55,7 +56,7 @@ def color_slices(
         SettingError: a colour is not finite.
     """
     dims = (panel, upward, across, channel)
-    ordered = _colors(true, dims, "true colours")
+    ordered = colors_of(true, dims, "true colours")
     labels = {across: across_label, panel: panel_label, upward: upward_label}
     if predicted is None:
         drawn = ordered
@@ -65,7 +66,7 @@ def color_slices(
         )
         caption = f"Each cell is one colour: {across_label} across, {upward_label} upward."
     else:
-        drawn = _colors(predicted, dims, "predicted colours")
+        drawn = colors_of(predicted, dims, "predicted colours")
         same_places(ordered, drawn, "true and predicted colours")
         alt = _takeaway(ordered, drawn, labels, {across: across_unit})
         caption = (
@@ -85,25 +86,28 @@ def color_slices(
             line, column = divmod(index, 2)
             left, bottom = _LEFT + column * _COLUMN, total - (line + 1) * (height + _GAP)
             axes = figure.add_axes((left / _WIDTH, bottom / total, width / _WIDTH, height / total))
-            image = _raster(ordered[index].to_numpy(), drawn[index].to_numpy(), cell)
-            axes.imshow(image, origin="lower", aspect="auto", interpolation="nearest", extent=(0, 1, 0, 1))
+            draw_slice(axes, ordered[index].to_numpy(), drawn[index].to_numpy(), cell)
             place = f"{panel_label} {float(ordered[panel][index]):.2f}"
             axes.set_title(place, loc="left", pad=4, color=theme.ink, fontsize=TEXT)
-            axes.xaxis.set_ticks([])
-            axes.yaxis.set_ticks([])
             if index + 2 >= panels:
                 axes.set_xlabel(across_label, labelpad=2)
-                _ticks(axes.xaxis, ordered[across].to_numpy() * across_unit, -(-columns // 6))
+                cell_ticks(axes.xaxis, ordered[across].to_numpy() * across_unit, -(-columns // 6))
             if column == 0:
                 axes.set_ylabel(upward_label, labelpad=2)
-                _ticks(axes.yaxis, ordered[upward].to_numpy(), max(rows - 1, 1))
+                cell_ticks(axes.yaxis, ordered[upward].to_numpy(), max(rows - 1, 1))
             style(axes, theme, frame=("left", "right", "top", "bottom"))
         return figure
 
     return Picture(name, title, alt, caption, draw)
 
 
-def _colors(colors: xr.DataArray, dims: tuple[str, ...], what: str) -> xr.DataArray:
+def colors_of(colors: xr.DataArray, dims: tuple[str, ...], what: str) -> xr.DataArray:
+    """`colors` with exactly these dims in this order, the last of them of three channels.
+
+    Raises:
+        ShapeError: it has other dims, a dim is empty, or there are not three channels.
+        SettingError: a colour is not finite.
+    """
     ordered = labelled(colors, dims, what)
     if ordered.sizes[dims[-1]] != 3:
         raise ShapeError(f"{what} have 3 channels along {dims[-1]!r}; {ordered.sizes[dims[-1]]} came.")
@@ -126,6 +130,21 @@ def _takeaway(
     )
 
 
+def draw_slice(axes: Axes, true: np.ndarray, predicted: np.ndarray, cell: tuple[int, int]) -> None:
+    """One slice, a cell a colour, over the whole of axes whose limits become 0 to 1; it sets no ticks.
+
+    Args:
+        axes: whole cells large, so that every patch keeps its size.
+        true: the patches, `[upward, across, 3]`.
+        predicted: what surrounds them, `[upward, across, 3]`.
+        cell: the width and the height of a cell, in pixels.
+    """
+    image = _raster(true, predicted, cell)
+    axes.imshow(image, origin="lower", aspect="auto", interpolation="nearest", extent=(0, 1, 0, 1))
+    axes.xaxis.set_ticks([])
+    axes.yaxis.set_ticks([])
+
+
 def _raster(true: np.ndarray, predicted: np.ndarray, cell: tuple[int, int]) -> np.ndarray:
     """Cells `[upward, across, 3]` as an image with patches inside; a cell is (width, height) pixels large."""
     wide, high = cell
@@ -138,8 +157,8 @@ def _raster(true: np.ndarray, predicted: np.ndarray, cell: tuple[int, int]) -> n
     return (image * 255).round().astype(np.uint8)
 
 
-def _ticks(axis: Axis, values: np.ndarray, step: int) -> None:
-    """A tick at the middle of every `step`th cell, from the first."""
+def cell_ticks(axis: Axis, values: np.ndarray, step: int) -> None:
+    """Put a tick at the middle of every `step`th cell of `draw_slice`, from the first."""
     chosen = range(0, len(values), step)
     axis.set_ticks(
         [(index + 0.5) / len(values) for index in chosen],

@@ -6,92 +6,24 @@ The same seed gives the same bits on the same machine.
 
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 
-import numpy as np
 import torch
-from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim import Optimizer
 
 from excise.anchoring import Anchoring, AttachedTerms
 from excise.compute import suited_to
-from excise.errors import NonFiniteError, ScheduleError, SettingError, ShapeError
+from excise.errors import NonFiniteError, SettingError, ShapeError
 from excise.seeding import generator
 from excise.stream import Batch, Stream
+from excise.training.history import History, Observer, Snapshot
+from excise.training.plan import count_steps, learning_rates
+from excise.training.validation import Validation, measure_validation
 
 __all__ = ["History", "Observer", "Snapshot", "fit", "reconstruction"]
-
-LEARNING_RATE = "lr"
-
-
-@dataclass(frozen=True)
-class Snapshot:
-    """The state of a training at one logged step.
-
-    Attributes:
-        step: the optimiser step, counted from 0.
-        num_steps: how many steps the training takes in all.
-        loss: objective plus weighted terms.
-        objective: the user's own loss, such as the reconstruction error.
-        lr: the learning rate of this step.
-        terms: the unweighted value of each term that was not skipped.
-        weights: the weight of each term.
-        seconds: since the training began.
-    """
-
-    step: int
-    num_steps: int
-    loss: float
-    objective: float
-    lr: float
-    terms: Mapping[str, float]
-    weights: Mapping[str, float]
-    seconds: float
-
-    @property
-    def steps_per_second(self) -> float:
-        """The mean speed since the training began."""
-        return (self.step + 1) / max(self.seconds, 1e-9)
-
-    @property
-    def seconds_left(self) -> float:
-        """The time left at that speed."""
-        return (self.num_steps - self.step - 1) / self.steps_per_second
-
-    def row(self) -> dict[str, float]:
-        """The numbers as one flat row: terms as "term/<name>", their weights as "weight/<name>"."""
-        return {
-            "step": self.step,
-            "loss": self.loss,
-            "objective": self.objective,
-            "lr": self.lr,
-            **{f"term/{name}": value for name, value in self.terms.items()},
-            **{f"weight/{name}": weight for name, weight in self.weights.items()},
-        }
-
-
-Observer = Callable[[Snapshot], None]
-"""Anything that is told of each logged step: a progress display, a run record, a tracker."""
-
-
-@dataclass(frozen=True)
-class History:
-    """What a training logged, one entry a logged step.
-
-    Attributes:
-        table: "step", "loss", "objective", "lr" and "term/<name>" (NaN where the term was skipped), each a
-            float64 array `[logged]`.
-        seconds: how long the training took.
-        num_steps: how many steps it took.
-    """
-
-    table: Mapping[str, Float[np.ndarray, " logged"]]
-    seconds: float
-    num_steps: int
 
 
 def reconstruction(output: Tensor, batch: Batch) -> Tensor:
@@ -111,6 +43,7 @@ def fit(
     optimizer: Callable[[Iterable[nn.Parameter]], Optimizer] | None = None,
     observers: Iterable[Observer] = (),
     log_every: int = 10,
+    validation: Validation | None = None,
 ) -> History:
     """Train `model` in place so that it meets the objective with its concepts where the anchoring wants them.
 
@@ -127,6 +60,7 @@ def fit(
             schedule or `lr` sets its learning rate at every step.
         observers: told of every logged step, in order.
         log_every: log each so many steps, and the last.
+        validation: what is measured on a fixed batch, and how often; those steps are logged too.
 
     Returns:
         What was logged.
@@ -143,8 +77,8 @@ def fit(
     if log_every < 1:
         raise SettingError(f"log_every is at least 1; {log_every} came.")
     anchoring = Anchoring([]) if anchoring is None else anchoring
-    num_steps = _count_steps(anchoring, steps)
-    rates = _learning_rates(anchoring, lr, num_steps)
+    num_steps = count_steps(anchoring, steps)
+    rates = learning_rates(anchoring, lr, num_steps)
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     if not parameters:
         raise SettingError(f"this {type(model).__name__} has no parameter that requires a gradient.")
@@ -181,8 +115,12 @@ def fit(
                     parameter.grad = None
                 loss.backward()
                 optimise.step()
-                if step % log_every == 0 or step == num_steps - 1:
-                    log.add(step, loss, value, rates[step], terms)
+                validated = validation is not None and validation.is_due(step, num_steps)
+                if validated or step % log_every == 0 or step == num_steps - 1:
+                    held = {}
+                    if validated and validation is not None:
+                        held = measure_validation(model, anchoring, objective, validation.batch)
+                    log.add(step, loss, value, rates[step], terms, held)
     finally:
         for module, mode in modes:
             module.training = mode
@@ -198,7 +136,15 @@ class _Log:
         self.snapshots: list[Snapshot] = []
         self.began = time.perf_counter()
 
-    def add(self, step: int, loss: Tensor, objective: Tensor, rate: float, terms: AttachedTerms) -> None:
+    def add(
+        self,
+        step: int,
+        loss: Tensor,
+        objective: Tensor,
+        rate: float,
+        terms: AttachedTerms,
+        validation: dict[str, float],
+    ) -> None:
         snapshot = Snapshot(
             step=step,
             num_steps=self.num_steps,
@@ -208,31 +154,30 @@ class _Log:
             terms={name: value.item() for name, value in terms.values.items()},
             weights=terms.weights(step),
             seconds=time.perf_counter() - self.began,
+            validation=validation,
         )
         self.snapshots.append(snapshot)
         for observer in self.observers:
             observer(snapshot)
 
     def history(self) -> History:
-        names = dict.fromkeys(name for snapshot in self.snapshots for name in snapshot.weights)
-        table = {
-            "step": np.array([snapshot.step for snapshot in self.snapshots], dtype=float),
-            "loss": np.array([snapshot.loss for snapshot in self.snapshots]),
-            "objective": np.array([snapshot.objective for snapshot in self.snapshots]),
-            "lr": np.array([snapshot.lr for snapshot in self.snapshots]),
-        }
-        for name in names:
-            table[f"term/{name}"] = np.array(
-                [snapshot.terms.get(name, math.nan) for snapshot in self.snapshots]
-            )
-        return History(table, seconds=time.perf_counter() - self.began, num_steps=self.num_steps)
+        return History.of(self.snapshots, seconds=time.perf_counter() - self.began, num_steps=self.num_steps)
 
 
-def _batches(stream: Stream, seed: int) -> Iterator[Batch]:
+def require_stream(stream: Stream) -> None:
+    """Refuse what is no stream.
+
+    Raises:
+        SettingError: it lacks a member of `Stream`.
+    """
     if not isinstance(stream, Stream):
         raise SettingError(
             f"a stream has `labels` and `batches(generator)`, as a TensorStream has; a {type(stream).__name__} came."
         )
+
+
+def _batches(stream: Stream, seed: int) -> Iterator[Batch]:
+    require_stream(stream)
     return _never_ending(stream.batches(generator(seed, "data")))
 
 
@@ -250,38 +195,6 @@ def _own_randomness(seed: int, device: torch.device) -> Iterator[None]:
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(generator(seed, "model").initial_seed())
         yield
-
-
-def _count_steps(anchoring: Anchoring, steps: int | None) -> int:
-    if steps is None:
-        if anchoring.timeline is None:
-            raise ScheduleError(
-                "nothing says how long to train: pass steps=..., or give the anchoring a schedule."
-            )
-        return anchoring.timeline.num_steps
-    if not isinstance(steps, int) or steps < 1:
-        raise SettingError(f"a training takes a whole number of at least 1 step; steps={steps} came.")
-    return steps
-
-
-def _learning_rates(anchoring: Anchoring, lr: float | None, num_steps: int) -> list[float]:
-    timeline = anchoring.timeline
-    scheduled = timeline is not None and LEARNING_RATE in timeline.properties
-    if scheduled == (lr is not None):
-        raise ScheduleError(
-            f"the learning rate is given twice: by the schedule's column {LEARNING_RATE!r} and by lr={lr}. Drop one."
-            if scheduled
-            else f"nothing says the learning rate: pass lr=..., or give the schedule a column {LEARNING_RATE!r}."
-        )
-    if timeline is None or not scheduled:
-        assert lr is not None
-        rates = [lr] * num_steps
-    else:
-        column = timeline.table[LEARNING_RATE].tolist()[:num_steps]
-        rates = column + column[-1:] * (num_steps - len(column))
-    if not all(math.isfinite(rate) and rate >= 0 for rate in rates):
-        raise SettingError(f"a learning rate is finite and at least 0; {min(rates)} to {max(rates)} came.")
-    return rates
 
 
 def _moved(batch: Batch, device: torch.device) -> Batch:

@@ -17,7 +17,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from excise.training.loop import Snapshot
+from excise.training.history import Snapshot
 
 __all__ = ["LiveProgress", "PlainProgress", "SilentProgress", "progress_for"]
 
