@@ -29,7 +29,7 @@ from .interventions import (
 from .schedule import Dopesheet, Timeline
 from .stream import Batch, Stream, TensorStream
 from .surgery import ablate, prune
-from .training import History, Observer, Snapshot, fit, reconstruction
+from .training import History, Observer, Outcome, Snapshot, Validation, fit, fit_lockstep, reconstruction
 
 __version__: str
 
@@ -50,6 +50,7 @@ __all__ = [
     "Intervention",
     "LinearMapper",
     "Observer",
+    "Outcome",
     "Planarity",
     "Regularizer",
     "Repulsion",
@@ -62,12 +63,14 @@ __all__ = [
     "Term",
     "Timeline",
     "Unitarity",
+    "Validation",
     "ablate",
     "capture",
     "color",
     "errors",
     "evaluation",
     "fit",
+    "fit_lockstep",
     "intervene",
     "interventions",
     "prune",

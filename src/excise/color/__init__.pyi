@@ -2,7 +2,8 @@ from .concepts import CONCEPTS, WeakLabel, blueness, greenness, redness, vibranc
 from .grid import hsv_grid, rgb_grid
 from .models import L2Norm, NormalizedMLP, PlainMLP
 from .names import GRAYS, HUES, NAMES, hsv_of, named_colors
-from .stream import hsv_stream
+from .similarity import hsv_similarity, rgb_similarity
+from .stream import hsv_stream, rgb_stream
 
 __all__ = [
     "CONCEPTS",
@@ -17,9 +18,12 @@ __all__ = [
     "greenness",
     "hsv_grid",
     "hsv_of",
+    "hsv_similarity",
     "hsv_stream",
     "named_colors",
     "redness",
     "rgb_grid",
+    "rgb_similarity",
+    "rgb_stream",
     "vibrancy",
 ]

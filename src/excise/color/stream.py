@@ -5,10 +5,10 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import torch
 
-from excise.color.grid import hsv_grid
+from excise.color.grid import hsv_grid, rgb_grid
 from excise.stream import TensorStream
 
-__all__ = ["hsv_stream"]
+__all__ = ["hsv_stream", "rgb_stream"]
 
 
 def hsv_stream(
@@ -42,7 +42,33 @@ def hsv_stream(
     weights = np.broadcast_to(one_hue, (hues, saturations, values)).reshape(-1)
     return TensorStream(
         torch.from_numpy(rgb).to(torch.float32),
-        {name: torch.from_numpy(probability(rgb)).to(torch.float32) for name, probability in labels.items()},
+        _probabilities(labels, rgb),
         batch_size=batch_size,
         weights=torch.from_numpy(weights.copy()).to(torch.float32),
     )
+
+
+def rgb_stream(
+    labels: Mapping[str, Callable[[np.ndarray], np.ndarray]], *, batch_size: int = 64, steps: int = 8
+) -> TensorStream:
+    """Colours spread evenly over the RGB cube, drawn uniformly.
+
+    Args:
+        labels: for each label, the probability that a visit of a colour carries it: a function of sRGB
+            `[..., 3]`, such as a `WeakLabel`.
+        batch_size: colours a batch.
+        steps: how many colours along each edge of the cube.
+
+    Raises:
+        SettingError: a probability outside [0, 1], an empty batch, an empty grid.
+    """
+    rgb = rgb_grid(steps).to_numpy().reshape(-1, 3)
+    return TensorStream(
+        torch.from_numpy(rgb).to(torch.float32), _probabilities(labels, rgb), batch_size=batch_size
+    )
+
+
+def _probabilities(
+    labels: Mapping[str, Callable[[np.ndarray], np.ndarray]], rgb: np.ndarray
+) -> dict[str, torch.Tensor]:
+    return {name: torch.from_numpy(probability(rgb)).to(torch.float32) for name, probability in labels.items()}

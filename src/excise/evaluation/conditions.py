@@ -15,6 +15,9 @@ from excise.errors import SettingError, ShapeError
 
 __all__ = ["disagreement", "evaluate", "evaluating", "latents_of", "summarise"]
 
+_ROWS = 8192
+"""Samples that are run at a time: few enough that what a small model computes stays in the processor's cache."""
+
 
 @contextmanager
 def evaluating(*models: nn.Module) -> Iterator[None]:
@@ -59,18 +62,7 @@ def evaluate(
     outputs, errors = [], []
     with evaluating(*conditions.values()):
         for name, model in conditions.items():
-            output = model(flat.to(_device_of(model), _dtype_of(model)))
-            if not isinstance(output, torch.Tensor) or output.shape != flat.shape:
-                came = (
-                    f"shape {list(output.shape)}"
-                    if isinstance(output, torch.Tensor)
-                    else type(output).__name__
-                )
-                raise ShapeError(
-                    f"condition {name!r} gives back {came} for inputs {list(flat.shape)}; "
-                    f"its error takes an output for each input."
-                )
-            output = output.to("cpu", flat.dtype)
+            output = torch.cat([_give_back(name, model, rows) for rows in flat.split(_ROWS)])
             outputs.append(output.reshape(ordered.shape).numpy())
             errors.append((output - flat).square().mean(dim=-1).reshape(ordered.shape[:-1]).numpy())
     dims = tuple(str(dim) for dim in ordered.dims)
@@ -121,17 +113,31 @@ def disagreement(
     flat = inputs.transpose(..., feature).to_numpy().reshape(-1, inputs.sizes[feature]).astype(np.float64)
     copies = [copy.deepcopy(model).cpu().double() for model in (first, second)]
     with evaluating(*copies):
-        one, other = (model(torch.from_numpy(flat)) for model in copies)
-    if one.shape != other.shape:
-        raise ShapeError(
-            f"the models give outputs of different shapes: {list(one.shape)}, {list(other.shape)}."
-        )
-    return float((one - other).abs().max())
+        furthest = []
+        for rows in torch.from_numpy(flat).split(_ROWS):
+            one, other = (model(rows) for model in copies)
+            if one.shape != other.shape:
+                raise ShapeError(
+                    f"the models give outputs of different shapes: {list(one.shape)}, {list(other.shape)}."
+                )
+            furthest.append((one - other).abs().max())
+    return float(torch.stack(furthest).max())
 
 
 def summarise(error: xr.DataArray) -> dict[str, float]:
     """The largest and the median of one condition's errors; NaN where any of them is."""
     return {"max_mse": float(error.max(skipna=False)), "median_mse": float(error.median(skipna=False))}
+
+
+def _give_back(name: str, model: nn.Module, inputs: torch.Tensor) -> torch.Tensor:
+    output = model(inputs.to(_device_of(model), _dtype_of(model)))
+    if not isinstance(output, torch.Tensor) or output.shape != inputs.shape:
+        came = f"shape {list(output.shape)}" if isinstance(output, torch.Tensor) else type(output).__name__
+        raise ShapeError(
+            f"condition {name!r} gives back {came} for inputs {list(inputs.shape)}; "
+            f"its error takes an output for each input."
+        )
+    return output.to("cpu", inputs.dtype)
 
 
 def _device_of(model: nn.Module) -> torch.device:

@@ -6,7 +6,14 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from excise.experiments.recipe import BASELINE, REFERENCE_LEVEL, Agreement, ErrorClaim, Recipe
+from excise.experiments.recipe import (
+    BASELINE,
+    REFERENCE_LEVEL,
+    Agreement,
+    ErrorClaim,
+    Recipe,
+    SelectivityClaim,
+)
 from excise.numerals import number
 
 __all__ = ["judge"]
@@ -22,7 +29,7 @@ def judge(
 
     Args:
         recipe: whose claims are judged.
-        measured: for each condition `max_mse`, and `named_colors`, the error of each.
+        measured: for each condition `max_mse`, `median_mse`, `named_colors`, the error of each, and perhaps `selectivity`.
         loss_outputs: what each condition makes of the loss grid, dims (condition, ..., channel).
         disagreements: for each pair of conditions that a claim says agree, their largest difference in float64.
     """
@@ -30,6 +37,8 @@ def judge(
     for claim in recipe.claims:
         if isinstance(claim, Agreement):
             rows.append(_judge_agreement(claim, loss_outputs, disagreements[claim.conditions]))
+        elif isinstance(claim, SelectivityClaim):
+            rows.append(_judge_selectivity(claim, measured[claim.condition]["selectivity"]))
         else:
             rows.append(_judge_error(claim, measured))
     return rows
@@ -41,7 +50,7 @@ def _judge_error(claim: ErrorClaim, measured: Mapping[str, Mapping[str, Any]]) -
     errors = {color: condition["named_colors"][color] for color in claim.colors}
     # Python's own min and max pass over a NaN that is not the first.
     worst = np.min if claim.holds == "at least" else np.max
-    value = float(worst(list(errors.values()))) if errors else condition["max_mse"]
+    value = float(worst(list(errors.values()))) if errors else condition[f"{claim.statistic}_mse"]
     threshold = claim.times * level
     return {
         "claim": claim.claim,
@@ -52,6 +61,18 @@ def _judge_error(claim: ErrorClaim, measured: Mapping[str, Mapping[str, Any]]) -
         + ("1/3" if claim.of == "reference" else "the baseline's maximum"),
         "passed": bool(value >= threshold if claim.holds == "at least" else value <= threshold),
         "details": errors,
+    }
+
+
+def _judge_selectivity(claim: SelectivityClaim, value: float) -> dict[str, Any]:
+    return {
+        "claim": claim.claim,
+        "measured": value,
+        "holds": claim.holds,
+        "threshold": claim.threshold,
+        "threshold_is": "R² of error against likeness",
+        "passed": bool(value >= claim.threshold if claim.holds == "at least" else value <= claim.threshold),
+        "details": {},
     }
 
 

@@ -123,9 +123,7 @@ def draw_errors(
     axes.set_xlabel(_LABELS.get(dim, dim), labelpad=2)
 
 
-def draw_levels(
-    axes: Axes, theme: Theme, levels: Mapping[str, float], errors: np.ndarray | None
-) -> None:
+def draw_levels(axes: Axes, theme: Theme, levels: Mapping[str, float], errors: np.ndarray | None) -> None:
     """Reference levels as dashed lines; their labels where they hide the fewest of `errors`, or none.
 
     Args:

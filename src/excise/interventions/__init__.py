@@ -11,6 +11,7 @@ from excise.interventions.falloff import (
 )
 from excise.interventions.intervene import intervene, repel, suppress
 from excise.interventions.repulsion import Repulsion
+from excise.interventions.serial import as_spec, from_spec
 from excise.interventions.suppression import AxisAlignedSuppression, Suppression
 
 __all__ = [
@@ -24,6 +25,8 @@ __all__ = [
     "Repulsion",
     "Suppression",
     "TabulatedMapper",
+    "as_spec",
+    "from_spec",
     "intervene",
     "repel",
     "suppress",

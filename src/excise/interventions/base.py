@@ -2,10 +2,11 @@
 
 from abc import ABC, abstractmethod
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from excise.errors import ShapeError
+from excise.errors import SettingError, ShapeError
 
 __all__ = ["Intervention"]
 
@@ -22,8 +23,18 @@ class Intervention(ABC):
 
         Raises:
             ShapeError: the activations do not have the width that the intervention is for.
+            SettingError: the activations are no floating-point numbers.
         """
+        if not activations.is_floating_point():
+            kind = str(activations.dtype).removeprefix("torch.")
+            raise SettingError(
+                f"{type(self).__name__} edits floating-point activations; {kind} came; name a layer that gives such."
+            )
         self.check_width(activations.shape[-1] if activations.ndim else 0)
+        device = activations.device.type
+        if torch.is_autocast_enabled(device):  # Autocast would round alignments to half precision.
+            with torch.autocast(device, enabled=False):
+                return self.edit(activations)
         return self.edit(activations)
 
     @abstractmethod

@@ -15,9 +15,15 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from excise.constants import constant_like
 from excise.errors import SettingError
+from excise.interventions.checks import keep_real, whole, widened
 
 __all__ = ["BezierMapper", "BoundedFalloff", "Falloff", "LinearMapper", "Mapper", "TabulatedMapper"]
+
+
+_SAME_END = 1e-6
+"""How far the last value of a table may be from the end that it states: rounding."""
 
 
 class Falloff(ABC):
@@ -46,6 +52,7 @@ class BoundedFalloff(Falloff):
     power: float = 1.0
 
     def __post_init__(self) -> None:
+        keep_real(self, "start", "strength", "power")
         if not (0 <= self.start < 1 and 0 <= self.strength <= 1 and 0 <= self.power < math.inf):
             raise SettingError(
                 f"BoundedFalloff takes a start in [0, 1), a strength in [0, 1] and a power of at least 0; "
@@ -56,8 +63,8 @@ class BoundedFalloff(Falloff):
         """The strength at each alignment; exactly 0 up to the start."""
         above = alignment > self.start
         # Below the bound the power is taken of 1, so that no gradient there is infinite times zero.
-        share = torch.where(above, (alignment - self.start) / (1 - self.start), 1.0)
-        return torch.where(above, self.strength * share.pow(self.power), 0.0)
+        share = ((alignment - self.start) / (1 - self.start)).masked_fill(~above, 1)
+        return (self.strength * share.pow(self.power)).masked_fill(~above, 0)
 
 
 class Mapper(ABC):
@@ -117,6 +124,7 @@ class BezierMapper(Mapper):
 
     def __post_init__(self) -> None:
         _check_bounds(self)
+        keep_real(self, "end_slope")
         if not 0 <= self.end_slope < 1:
             raise SettingError(f"BezierMapper takes an end_slope in [0, 1); {self.end_slope} came.")
         crossing = (self.end - self.end_slope) / (1 - self.end_slope)
@@ -136,15 +144,22 @@ class BezierMapper(Mapper):
 
     def __call__(self, alignment: Float[Tensor, "*batch"]) -> Float[Tensor, "*batch"]:
         """The new alignment at each alignment, exact to rounding."""
-        exact = alignment.to(torch.promote_types(alignment.dtype, torch.float32))
+        exact = widened(alignment)
         across, upward = (_power_basis(axis) for axis in zip(*self.controls, strict=True))
         inside = exact.clamp(self.start, 1)
         mapped = _polynomial(upward, _solved(across, inside))
         return torch.where(alignment > self.start, mapped.to(alignment.dtype), alignment)
 
     def tabulated(self, entries: int = 257) -> "TabulatedMapper":
-        """The same curve as a table, linear in between: a lookup instead of an equation."""
-        alignments = torch.linspace(self.start, 1, entries, dtype=torch.float64)
+        """The same curve as a table of at least two entries, linear in between: a lookup instead of an equation.
+
+        Raises:
+            SettingError: fewer than two entries.
+        """
+        count = whole(entries, "the entries of a table")
+        if count < 2:
+            raise SettingError(f"a table has at least two entries; {count} came.")
+        alignments = torch.linspace(self.start, 1, count, dtype=torch.float64)
         return TabulatedMapper(self.start, self.end, tuple(self(alignments).tolist()))
 
 
@@ -154,7 +169,7 @@ class TabulatedMapper(Mapper):
 
     Args:
         start: the alignment up to which nothing happens, in [0, 1).
-        end: the last value of the table.
+        end: the alignment that full alignment is mapped to: the last of the values.
         values: the new alignments, in [0, 1]; at least two.
 
     Raises:
@@ -167,23 +182,38 @@ class TabulatedMapper(Mapper):
 
     def __post_init__(self) -> None:
         _check_bounds(self)
-        object.__setattr__(self, "values", tuple(float(value) for value in self.values))
-        if len(self.values) < 2 or not all(0 <= value <= 1 for value in self.values):
-            raise SettingError("TabulatedMapper takes at least two values, each in [0, 1].")
+        try:
+            values = tuple(
+                float("nan") if isinstance(value, str | bool) else float(value) for value in self.values
+            )
+        except TypeError as error:
+            raise SettingError(
+                f"TabulatedMapper takes a sequence of values; {self.values!r} came."
+            ) from error
+        object.__setattr__(self, "values", values)
+        if len(values) < 2 or not all(0 <= value <= 1 for value in values):
+            raise SettingError("TabulatedMapper takes at least two values, each a number in [0, 1].")
+        if abs(values[-1] - self.end) > _SAME_END:
+            raise SettingError(
+                f"the values of a TabulatedMapper end at its end; the last is {values[-1]}, end={self.end} came."
+            )
 
     def __call__(self, alignment: Float[Tensor, "*batch"]) -> Float[Tensor, "*batch"]:
         """The new alignment at each alignment."""
-        table = alignment.new_tensor(self.values)
-        places = ((alignment - self.start) / (1 - self.start) * (len(self.values) - 1)).clamp(
-            0, len(self.values) - 1
-        )
-        left = places.detach().floor().clamp_max(len(self.values) - 2)
-        index = left.long()
-        low, high = table[index], table[index + 1]
-        return torch.where(alignment > self.start, low + (high - low) * (places - left), alignment)
+        exact = widened(alignment)
+        table = constant_like(self.values, exact)
+        last = len(self.values) - 1
+        places = ((exact - self.start) / (1 - self.start) * last).clamp(0, last)
+        # What is not a number has no place in the table; it is handed back as it came.
+        left = places.detach().nan_to_num(0).floor().clamp_max(last - 1)
+        index = left.long().reshape(-1)
+        low, high = (table.index_select(0, at).reshape(exact.shape) for at in (index, index + 1))
+        mapped = low + (high - low) * (places - left)
+        return torch.where(alignment > self.start, mapped.to(alignment.dtype), alignment)
 
 
 def _check_bounds(mapper: Mapper) -> None:
+    keep_real(mapper, "start", "end")
     if not (0 <= mapper.start < 1 and 0 <= mapper.end <= 1):
         raise SettingError(
             f"{type(mapper).__name__} takes a start in [0, 1) and an end in [0, 1]; "

@@ -18,19 +18,29 @@ __all__ = ["intervene", "repel", "suppress"]
 def intervene(model: nn.Module, layer: str, *interventions: Callable[[Tensor], Tensor]) -> Iterator[None]:
     """Edit a layer's activations in every forward pass of the block; the first intervention acts first.
 
+    Order matters: each intervention is given what the one before it left. Of two blocks on the same layer, the outer
+    one acts first, so that `intervene(model, layer, a, b)` is `intervene(model, layer, a)` around
+    `intervene(model, layer, b)`.
+
     Args:
         model: any module; only a hook is put on it, and it comes off even on an error.
         layer: the module whose output `[..., feature]` is edited.
         interventions: what is done to it, in order; any function of a tensor will do.
 
     Raises:
-        SettingError: there is no intervention.
+        SettingError: there is no intervention, or one is no function, or a falloff or mapper without its direction.
         UnknownLayerError: the model has no such layer.
         ShapeError: an intervention is for another width.
         CaptureError: the layer's output is no tensor, or the layer did not run in the block.
     """
     if not interventions:
         raise SettingError("intervene takes at least one intervention.")
+    for intervention in interventions:
+        if isinstance(intervention, Falloff | Mapper) or not callable(intervention):
+            raise SettingError(
+                f"intervene takes interventions, such as Suppression(direction, falloff), or functions of a tensor; "
+                f"{intervention!r} came."
+            )
 
     def edit(activations: Tensor) -> Tensor:
         for intervention in interventions:

@@ -10,6 +10,7 @@ from torch import Tensor
 from excise.constants import constant_like
 from excise.errors import SettingError
 from excise.interventions.base import Intervention
+from excise.interventions.checks import whole, widened
 from excise.interventions.falloff import Mapper
 from excise.interventions.suppression import rows_of
 from excise.seeding import generator
@@ -34,7 +35,8 @@ class Repulsion(Intervention):
         seed: draws the direction that a parallel latent takes.
 
     Raises:
-        SettingError: a direction of length 0, or of fewer than two features.
+        SettingError: a direction of length 0 or of fewer than two features, a mapper that is none, or a seed
+            that is no whole number of at least 0.
         ShapeError: the direction is no vector.
     """
 
@@ -49,10 +51,14 @@ class Repulsion(Intervention):
             raise SettingError(
                 "a repulsion turns activations of at least two features away from one direction."
             )
+        if not isinstance(mapper, Mapper):
+            raise SettingError(
+                f"a repulsion takes a mapper, such as LinearMapper(start, end); {mapper!r} came."
+            )
         object.__setattr__(self, "direction", rows[0])
         object.__setattr__(self, "mapper", mapper)
-        object.__setattr__(self, "seed", seed)
-        object.__setattr__(self, "_rows", (rows[0], _orthogonal_to(rows[0], seed)))
+        object.__setattr__(self, "seed", whole(seed, "the seeds of a Repulsion"))
+        object.__setattr__(self, "_rows", (rows[0], _orthogonal_to(rows[0], self.seed)))
 
     def check_width(self, width: int) -> None:
         """Refuse activations of another width."""
@@ -60,20 +66,23 @@ class Repulsion(Intervention):
 
     def edit(self, activations: Float[Tensor, "*batch feature"]) -> Float[Tensor, "*batch feature"]:
         """The activations, turned."""
-        direction, aside = constant_like(self._rows, activations).unbind()
-        squared = activations.square().sum(dim=-1, keepdim=True)
+        wide = widened(activations)
+        direction, aside = constant_like(self._rows, wide).unbind()
+        squared = wide.square().sum(dim=-1, keepdim=True)
         still = squared == 0
-        length = torch.where(still, 1.0, squared).sqrt()
-        along = (activations @ direction).unsqueeze(-1)
-        remainder = activations - along * direction
+        length = squared.masked_fill(still, 1).sqrt()
+        along = (wide @ direction).unsqueeze(-1)
+        remainder = wide - along * direction
+        # Near the direction, rounding leaves a part of it in a small remainder; the second time removes that.
+        remainder = remainder - (remainder @ direction).unsqueeze(-1) * direction
         rest = remainder.square().sum(dim=-1, keepdim=True)
         parallel = rest <= (_PARALLEL * length) ** 2
-        lean = torch.where(parallel, aside, remainder / torch.where(parallel, 1.0, rest).sqrt())
+        lean = torch.where(parallel, aside, remainder / rest.masked_fill(parallel, 1).sqrt())
         alignment = (along / length).clamp(0, 1)
-        mapped = self.mapper(alignment.squeeze(-1)).unsqueeze(-1)
+        mapped = self.mapper(alignment)
         # The root of nothing has an infinite slope.
         across = (1 - mapped.square()).clamp_min(torch.finfo(mapped.dtype).tiny).sqrt()
-        turned = length * (mapped * direction + across * lean)
+        turned = (length * (mapped * direction + across * lean)).to(activations.dtype)
         return torch.where((along / length > self.mapper.start) & ~still, turned, activations)
 
 

@@ -11,12 +11,16 @@ from torch import Tensor
 from excise.constants import constant_like
 from excise.errors import SettingError, ShapeError
 from excise.interventions.base import Intervention
+from excise.interventions.checks import whole, widened
 from excise.interventions.falloff import BoundedFalloff, Falloff
 
 __all__ = ["AxisAlignedSuppression", "Suppression"]
 
 _UNIT = 1e-4
 """How far rows of a basis may be from orthonormal before they are refused."""
+
+_ROUNDING = 1e-12
+"""How far a length computed in float64 may be from 1 and still be 1."""
 
 
 @dataclass(frozen=True, init=False)
@@ -32,7 +36,7 @@ class Suppression(Intervention):
         falloff: the share that is taken away, by alignment.
 
     Raises:
-        SettingError: a direction of length 0, or rows that are not orthonormal.
+        SettingError: a direction of length 0, rows that are not orthonormal, or a falloff that is none.
         ShapeError: the basis is neither a direction nor rows.
     """
 
@@ -45,7 +49,12 @@ class Suppression(Intervention):
         falloff: Falloff | None = None,
     ) -> None:
         object.__setattr__(self, "basis", rows_of(basis))
-        object.__setattr__(self, "falloff", BoundedFalloff(0, 1, 0) if falloff is None else falloff)
+        chosen = BoundedFalloff(0, 1, 0) if falloff is None else falloff
+        if not isinstance(chosen, Falloff):
+            raise SettingError(
+                f"a suppression takes a falloff, such as BoundedFalloff(start, strength, power); {chosen!r} came."
+            )
+        object.__setattr__(self, "falloff", chosen)
 
     def check_width(self, width: int) -> None:
         """Refuse activations of another width."""
@@ -53,11 +62,14 @@ class Suppression(Intervention):
 
     def edit(self, activations: Float[Tensor, "*batch feature"]) -> Float[Tensor, "*batch feature"]:
         """The activations with less of the concept."""
-        rows = constant_like(self.basis, activations)
-        components = activations @ rows.T
-        alignment = components[..., 0] if len(self.basis) == 1 else _length(components)
-        strength = self.falloff(alignment.clamp(0, 1)).unsqueeze(-1)
-        return activations - (strength * components) @ rows
+        wide = widened(activations)
+        rows = constant_like(self.basis, wide)
+        components = wide @ rows.T
+        # One alignment a sample, in an axis of length 1: tangents of tensors without axes change their dtype.
+        alignment = components if len(self.basis) == 1 else _length(components)
+        strength = self.falloff(alignment.clamp(0, 1))
+        suppressed = (wide - (strength * components) @ rows).to(activations.dtype)
+        return torch.where(strength > 0, suppressed, activations)
 
 
 @dataclass(frozen=True, init=False)
@@ -68,13 +80,15 @@ class AxisAlignedSuppression(Intervention):
         dims: the features, counted from 0; distinct, at least one.
 
     Raises:
-        SettingError: no dims, a negative one, or one twice.
+        SettingError: no dims, a negative one, one twice, or what is no whole number (a mask, for instance).
     """
 
     dims: tuple[int, ...]
 
     def __init__(self, dims: Sequence[int]) -> None:
-        chosen = tuple(int(dim) for dim in dims)
+        if isinstance(dims, int | str):
+            raise SettingError(f"dims are a sequence of whole numbers, such as [0]; {dims!r} came.")
+        chosen = tuple(whole(dim, "the dims of an AxisAlignedSuppression") for dim in dims)
         if not chosen or min(chosen) < 0 or len(set(chosen)) != len(chosen):
             raise SettingError(f"dims are distinct, counted from 0, and at least one; {list(dims)} came.")
         object.__setattr__(self, "dims", tuple(sorted(chosen)))
@@ -96,9 +110,14 @@ class AxisAlignedSuppression(Intervention):
 def rows_of(basis: Sequence[float] | Sequence[Sequence[float]] | Tensor) -> tuple[tuple[float, ...], ...]:
     """A direction, scaled to length 1, or orthonormal rows, as rows."""
     try:
-        rows = torch.as_tensor(basis).detach().to("cpu", torch.float64)
-    except (TypeError, ValueError) as error:
+        given = torch.as_tensor(basis)
+        # Plain numbers are not rounded to torch's default dtype on the way.
+        rows = given if isinstance(basis, Tensor) else torch.as_tensor(basis, dtype=torch.float64)
+    except (TypeError, ValueError, RuntimeError) as error:
         raise ShapeError(f"a basis is a direction [feature] or rows [dim, feature]; {error}.") from error
+    if given.dtype == torch.bool or given.is_complex():
+        raise SettingError(f"a basis holds real numbers; {str(given.dtype).removeprefix('torch.')} came.")
+    rows = rows.detach().to("cpu", torch.float64)
     if rows.ndim not in (1, 2) or 0 in rows.shape:
         raise ShapeError(
             f"a basis is a direction [feature] or rows [dim, feature]; shape {list(rows.shape)} came."
@@ -109,7 +128,8 @@ def rows_of(basis: Sequence[float] | Sequence[Sequence[float]] | Tensor) -> tupl
         length = float(rows.norm())
         if length == 0 or not math.isfinite(length):
             raise SettingError(f"a direction has a length above 0; {length} came.")
-        rows = (rows / length).unsqueeze(0)
+        # What has length 1 already stays as it is, so that a saved direction is read back to the bit.
+        rows = (rows if abs(length - 1) < _ROUNDING else rows / length).unsqueeze(0)
     error = float((rows @ rows.T - torch.eye(len(rows), dtype=torch.float64)).abs().max())
     if error > _UNIT:
         raise SettingError(
@@ -120,7 +140,7 @@ def rows_of(basis: Sequence[float] | Sequence[Sequence[float]] | Tensor) -> tupl
 
 
 def _length(components: Tensor) -> Tensor:
-    """The length along the last axis, with a gradient of 0 where it is 0."""
-    squared = components.square().sum(dim=-1)
+    """The length along the last axis, which is kept, with a gradient of 0 where it is 0."""
+    squared = components.square().sum(dim=-1, keepdim=True)
     nothing = squared == 0
-    return torch.where(nothing, 0.0, torch.where(nothing, 1.0, squared).sqrt())
+    return squared.masked_fill(nothing, 1).sqrt().masked_fill(nothing, 0)

@@ -21,6 +21,7 @@ class _Condition(_Part):
     max_mse: float | None
     median_mse: float | None
     named_colors: dict[str, float | None]
+    selectivity: float | None = None
 
 
 class _Verdict(_Part):
@@ -96,6 +97,7 @@ class ResultsFile(_Part):
     seed: int
     conditions: dict[str, _Condition]
     claims: list[_Verdict]
+    validation: dict[str, float | None] = {}
 
 
 class SweepFile(_Part):
@@ -107,6 +109,9 @@ class SweepFile(_Part):
     claims: list[_Tally]
     passed: int
     chosen: int | None
+    front: list[int] = []
+    best: int | None = None
+    worst: int | None = None
 
     @model_validator(mode="after")
     def _rows_have_every_number(self) -> "SweepFile":

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     import xarray as xr
     from torch import nn
 
-__all__ = ["FORMAT", "Record", "Run", "new_run_path", "open_run"]
+__all__ = ["FORMAT", "Record", "Run", "new_run_path", "open_run", "save_arrays"]
 
 FORMAT = 1
 """The version of the run directory's layout, in `status.json`."""
@@ -109,16 +109,14 @@ class Record(AbstractContextManager["Record", None]):
 
         write_atomically(self.path / "model.safetensors", write)
 
-    def save_results(self, results: Mapping[str, object], arrays: "xr.Dataset") -> None:
-        """Write the numbers to `results.json` and the labelled arrays to `results.nc`.
+    def save_results(self, results: Mapping[str, object], arrays: "xr.Dataset | None" = None) -> None:
+        """Write the numbers to `results.json` and the labelled arrays, if any, to `results.nc`.
 
         Raises:
             RunError: a file cannot be written.
         """
-        write_atomically(
-            self.path / "results.nc",
-            lambda path: arrays.to_netcdf(path, engine="scipy", format="NETCDF3_64BIT"),
-        )
+        if arrays is not None:
+            save_arrays(self.path, arrays)
         write_json(self.path / "results.json", results)
 
     def __exit__(
@@ -170,6 +168,18 @@ class Record(AbstractContextManager["Record", None]):
                     file.truncate()
             except OSError as error:
                 raise RunError(f"cannot write {path}: {error.strerror or error}.") from error
+
+
+def save_arrays(path: Path, arrays: "xr.Dataset") -> None:
+    """Write labelled arrays to the `results.nc` of the run directory `path`.
+
+    Raises:
+        RunError: the file cannot be written.
+    """
+    write_atomically(
+        path / "results.nc",
+        lambda file: arrays.to_netcdf(file, engine="scipy", format="NETCDF3_64BIT"),
+    )
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,17 @@
 """Train models whose concepts lie where an anchoring wants them."""
 
 from excise.training.history import History, Observer, Snapshot
+from excise.training.lockstep import Outcome, fit_lockstep
 from excise.training.loop import fit, reconstruction
+from excise.training.validation import Validation
 
-__all__ = ["History", "Observer", "Snapshot", "fit", "reconstruction"]
+__all__ = [
+    "History",
+    "Observer",
+    "Outcome",
+    "Snapshot",
+    "Validation",
+    "fit",
+    "fit_lockstep",
+    "reconstruction",
+]

@@ -1,28 +1,11 @@
-"""The experiments, each a named function that gives its recipe.
-
-Sources: *Sparse Concept Anchoring for Interpretable and Controllable Neural Representations* (arXiv 2512.12469)
-and the series of experiments that led to it.
-"""
-
-from collections.abc import Callable, Mapping
-from importlib.resources import files
-from types import MappingProxyType
+"""Experiments 2.6 to 2.8: cut an axis or a plane out of the weights, and see what goes with it."""
 
 from excise.anchoring import Anchor, Planarity, Separate, Unitarity
 from excise.color import WeakLabel
-from excise.errors import UnknownRecipeError
+from excise.experiments.catalogue.common import KEPT, LOST, SAME, dopesheet
 from excise.experiments.recipe import Agreement, Data, Edit, ErrorClaim, Model, Recipe, TermSpec
 
-__all__ = ["RECIPES", "delete_warmth", "find_recipe"]
-
-LOST = 0.3
-"""An error of at least this many times the reference level counts as a lost colour."""
-
-KEPT = 0.15
-"""An error of at most this many times the reference level counts as a kept colour."""
-
-SAME = 1e-6
-"""Outputs that differ by at most this count as the same function in float32."""
+__all__ = ["delete_warmth"]
 
 
 def delete_warmth() -> Recipe:
@@ -61,7 +44,7 @@ def delete_warmth() -> Recipe:
                 name="reg-planar", regularizer=Planarity(), layer="bottleneck", affinities={"vibrant": 1.0}
             ),
         ),
-        dopesheet=_dopesheet("2.6"),
+        dopesheet=dopesheet("2.6"),
         latent_layer="bottleneck",
         edits=(
             Edit(condition="ablated", mode="ablate", layer="bottleneck", dims=(0,)),
@@ -107,22 +90,3 @@ def delete_warmth() -> Recipe:
             ),
         ),
     )
-
-
-RECIPES: Mapping[str, Callable[[], Recipe]] = MappingProxyType({"2.6": delete_warmth})
-"""Every recipe by its name, in the order of the series."""
-
-
-def find_recipe(name: str) -> Recipe:
-    """The recipe of that name.
-
-    Raises:
-        UnknownRecipeError: there is none.
-    """
-    if name not in RECIPES:
-        raise UnknownRecipeError(name, RECIPES, "in the catalogue")
-    return RECIPES[name]()
-
-
-def _dopesheet(name: str) -> str:
-    return (files("excise.experiments") / "dopesheets" / f"{name}.csv").read_text(encoding="utf-8")
