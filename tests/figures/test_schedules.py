@@ -166,6 +166,18 @@ def test_phases_are_marked_where_they_begin_and_named_where_there_is_room():
         assert marks == [300, 302]
 
 
+def test_every_second_phase_is_a_shaded_band_and_the_caption_names_all():
+    parts = [Part("warm up", 0, 299), Part("blink", 300, 301), Part("hold", 302, 600), Part("end", 601, 1000)]
+    picture = schedule_curves(schedule(), phases=parts, name="s", title="t")
+    for axes in picture.draw(LIGHT).axes:
+        bands = [patch.get_path().get_extents(patch.get_patch_transform()) for patch in axes.patches]
+        assert [(band.x0, band.x1) for band in bands] == [(300, 302), (601, 1001)]
+    assert picture.caption.endswith("warm up from 0, blink from 300, hold from 302, end from 601.")
+    alone = schedule_curves(schedule(), phases=parts[:1], name="s", title="t")
+    assert "Bands" not in alone.caption
+    assert not alone.draw(LIGHT).axes[0].patches
+
+
 def test_a_single_phase_needs_no_mark():
     upper, _ = (
         schedule_curves(schedule(), phases=[Part("Train", 0, 1000)], name="s", title="t").draw(LIGHT).axes

@@ -41,6 +41,20 @@ def test_repulsion_keeps_the_norm_gives_the_mapped_alignment_and_stays_in_the_pl
     torch.testing.assert_close(torch.cosine_similarity(before, after), torch.ones(len(before)).double())
 
 
+@pytest.mark.parametrize("width", [3, 512])
+@pytest.mark.parametrize("mapper", MAPPERS, ids=str)
+def test_the_norm_is_kept_however_near_a_latent_lies_to_the_direction(mapper: Mapper, width: int):
+    direction, other = unit(2, width, seed=4)
+    aside = torch.nn.functional.normalize(other - (other @ direction) * direction, dim=0)
+    z = (3 * direction + torch.logspace(-8, 1, 200, dtype=torch.float64)[:, None] * aside).float()
+    repelled = Repulsion(direction, mapper)(z).double()
+    lengths = z.double().norm(dim=-1)
+    # Some roundings of float32.
+    torch.testing.assert_close(repelled.norm(dim=-1), lengths, rtol=2e-6, atol=0)
+    mapped = mapper((z.double() @ direction / lengths).clamp(0, 1))
+    torch.testing.assert_close(repelled @ direction / lengths, mapped, rtol=0, atol=2e-6)
+
+
 def test_one_value_by_hand():
     # Alignment 0.6 is mapped to 0.3; the rest of length 1 goes where the latent leant: up.
     repelled = Repulsion([1.0, 0.0], LinearMapper(0, 0.5))(torch.tensor([0.6, 0.8], dtype=torch.float64))

@@ -51,6 +51,13 @@ def test_what_points_away_or_lies_below_the_start_is_untouched_to_the_bit():
         assert (suppressed[~below] != z[~below]).any(dim=-1).all()
 
 
+def test_what_points_away_keeps_its_signs_of_zero_and_its_infinities():
+    z = torch.tensor([[-0.5, -0.0, 0.0], [-0.5, float("inf"), -0.0]])
+    kept = Suppression([1.0, 0, 0], FULL)(z)
+    assert torch.equal(kept, z)
+    assert torch.equal(kept.signbit(), z.signbit())
+
+
 def test_a_falloff_without_strength_is_the_identity():
     z = unit(100, 5)
     assert torch.equal(Suppression(unit(1, 5, 2)[0], BoundedFalloff(0, 0, 1))(z), z)
@@ -69,6 +76,9 @@ def test_a_subspace_is_suppressed_whatever_basis_it_is_given_in(rows: int):
     z, basis = unit(100, 6), orthonormal(rows, 6)
     full = Suppression(basis, FULL)(z)
     torch.testing.assert_close(full, z - z @ basis.T @ basis)
+    torch.testing.assert_close(Suppression(basis, FULL)(full), full)
+    half = Suppression(basis, BoundedFalloff(0, 0.5, 0))
+    assert (half(half(z)) - half(z)).abs().max() > 1e-3
     turned = orthonormal(rows, rows, 5) @ basis
     soft = BoundedFalloff(0.2, 1, 1)
     torch.testing.assert_close(Suppression(turned, soft)(z), Suppression(basis, soft)(z))

@@ -38,6 +38,9 @@ SMALLEST_NORM = 1e-12
 TOGETHER = 1.001e-5
 """The tolerance of `torch.isclose(c, 1)`: 1e-8 + 1e-5. (No cosine exceeds 1 by more than rounding.)"""
 
+_NEGLIGIBLE = 64
+"""From this power on, 1/2 raised to it is less than rounding even when a whole batch of such pairs is summed."""
+
 
 class Regularizer(ABC):
     """A per-sample loss on latents, and its slope.
@@ -313,37 +316,53 @@ class Separate(Regularizer):
         """The weighted sum, and its gradient by way of the directions a/|a|."""
         norms = torch.linalg.vector_norm(activations, dim=-1, keepdim=True).clamp_min_(SMALLEST_NORM)
         directions = activations / norms
-        cosines = directions @ directions.mT
-        together = cosines >= 1 - TOGETHER
-        apart = cosines.masked_fill_(together, 0.0)
-        factor = self.power
-        if self.shift:
-            apart = apart.add_(1).mul_(0.5)
-            factor = self.power / 2
-            if self.power % 1:  # The cosine of opposite directions can round to below -1.
-                apart = apart.clamp_min_(0)
+        apart, together = self._apart(directions)
         slopes = power_of(apart, self.power - 1)
-        value = _summed(apart.mul_(slopes).sum(dim=-1) * shares)
-        slopes = slopes.masked_fill_(together, 0.0)
+        crowding = apart.mul_(slopes).sum(dim=-1)
+        if together is not None:
+            slopes.masked_fill_(together, 0.0)
+        factor = self.power / 2 if self.shift else self.power
         column = (shares * factor).unsqueeze(-1)
-        to_directions = (slopes @ directions) * column + slopes @ (directions * column)
+        # The slopes are symmetric; few rows times many columns is several times as fast as the transposed product.
+        rows = torch.cat([directions.mT, (directions * column).mT], dim=-2) @ slopes
+        plain, weighted = (part.mT for part in rows.split(directions.shape[-1], dim=-2))
+        to_directions = torch.addcmul(weighted, plain, column)
         along = (to_directions * directions).sum(dim=-1, keepdim=True)
-        return value, torch.addcmul(to_directions, directions, along, value=-1).div_(norms)
+        slope = torch.addcmul(to_directions, directions, along, value=-1).div_(norms)
+        return _summed(crowding * shares), slope
+
+    def _apart(self, directions: Tensor) -> tuple[Tensor, Tensor | None]:
+        """The cosines as they are raised to the power, and where pairs lie together, if that still matters then.
+
+        Such a pair counts as a cosine of 0, which with `shift` becomes 1/2. From a high power on, that is as good as
+        0, and setting it to 0 takes it out of value and slope alike.
+        """
+        if self.shift and self.power >= _NEGLIGIBLE:
+            # Minus half of each cosine, so that `threshold`, which keeps what is above, is all that the mask takes.
+            halves = directions @ (directions * -0.5).mT
+            apart = torch.threshold_(halves, -(1 - TOGETHER) / 2, 0.5).neg_().add_(0.5)
+            together = None
+        else:
+            cosines = directions @ directions.mT
+            together = cosines >= 1 - TOGETHER
+            apart = cosines.masked_fill_(together, 0.0)
+            if self.shift:
+                apart = apart.add_(1).mul_(0.5)
+        if self.power % 1:  # The cosine of opposite directions can round to below -1.
+            apart = apart.clamp_min_(0)
+        return apart, together
 
 
 def power_of(base: Tensor, exponent: float) -> Tensor:
     """`base` to a power, in a new tensor; a whole exponent by squaring, several times as fast as torch's `pow`."""
     if exponent != int(exponent) or not 1 <= exponent <= 1024:
         return base.pow(exponent)
-    left, square, power = int(exponent), base, None
-    while True:
-        if left % 2:
-            power = square.clone() if power is None else power.mul_(square)
-        left //= 2
-        if not left:
-            assert power is not None
-            return power
-        square = square.square()
+    power = base
+    for digit in bin(int(exponent))[3:]:
+        power = power.square() if power is base else power.square_()
+        if digit == "1":
+            power.mul_(base)
+    return power.clone() if power is base else power
 
 
 def _summed(products: Tensor) -> Tensor:

@@ -111,7 +111,8 @@ def _value_and_slope(term: Term, layer: Tensor, shares: Tensor | None) -> tuple[
         shares = torch.full((models, count), 1 / count, dtype=flat.dtype, device=flat.device)
     elif shares.shape[1] != samples[0]:
         raise ShapeError(
-            f"labels are given for {shares.shape[1]} samples, but layer {term.layer!r} has activations for {samples[0]}."
+            f"labels are given for {shares.shape[1]} samples, but layer {term.layer!r} has activations for "
+            f"{samples[0]}."
         )
     else:
         positions = count // samples[0]
@@ -149,8 +150,8 @@ def check_layers(terms: Iterable[Term], activations: Mapping[str, Tensor]) -> No
         layer = activations[term.layer]
         if not layer.requires_grad:
             raise CaptureError(
-                f"the output of layer {term.layer!r} carries no gradient, so term {term.name!r} cannot shape the model: "
-                f"all before it is frozen, or it ran under no_grad."
+                f"the output of layer {term.layer!r} carries no gradient, so term {term.name!r} cannot shape the "
+                f"model: all before it is frozen, or it ran under no_grad."
             )
         if isinstance(term.regularizer, Regularizer):
             try:

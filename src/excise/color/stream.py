@@ -71,4 +71,6 @@ def rgb_stream(
 def _probabilities(
     labels: Mapping[str, Callable[[np.ndarray], np.ndarray]], rgb: np.ndarray
 ) -> dict[str, torch.Tensor]:
-    return {name: torch.from_numpy(probability(rgb)).to(torch.float32) for name, probability in labels.items()}
+    return {
+        name: torch.from_numpy(probability(rgb)).to(torch.float32) for name, probability in labels.items()
+    }

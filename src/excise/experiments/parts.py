@@ -118,7 +118,7 @@ class TermSpec(Frozen):
     name: str
     regularizer: Annotated[Regularizer, PlainValidator(_load_regularizer), PlainSerializer(_dump_regularizer)]
     layer: str
-    affinities: dict[str, float] = {}
+    affinities: dict[str, float] = Field(default_factory=dict)
 
     def build(self) -> Term:
         """The term itself."""
@@ -146,7 +146,9 @@ class HeldOut(Frozen):
     def build(self) -> Validation:
         """The validation batch, and how often it is measured."""
         axes = [np.linspace(self.low, self.high, self.edge), np.array([0.0, 1.0])]
-        cubes = [np.stack(np.meshgrid(axis, axis, axis, indexing="ij"), axis=-1).reshape(-1, 3) for axis in axes]
+        cubes = [
+            np.stack(np.meshgrid(axis, axis, axis, indexing="ij"), axis=-1).reshape(-1, 3) for axis in axes
+        ]
         rgb = np.concatenate(cubes)
         colors = torch.from_numpy(rgb).to(torch.float32)
         labels = {

@@ -96,8 +96,7 @@ def train(
         validation=None if recipe.validation is None else recipe.validation.build(),
     )
     return [
-        Trained(seed, model, outcome)
-        for seed, model, outcome in zip(seeds, models, outcomes, strict=True)
+        Trained(seed, model, outcome) for seed, model, outcome in zip(seeds, models, outcomes, strict=True)
     ]
 
 

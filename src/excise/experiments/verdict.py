@@ -29,7 +29,8 @@ def judge(
 
     Args:
         recipe: whose claims are judged.
-        measured: for each condition `max_mse`, `median_mse`, `named_colors`, the error of each, and perhaps `selectivity`.
+        measured: for each condition `max_mse`, `median_mse`, the error of each of its `named_colors`, and perhaps
+            `selectivity`.
         loss_outputs: what each condition makes of the loss grid, dims (condition, ..., channel).
         disagreements: for each pair of conditions that a claim says agree, their largest difference in float64.
     """

@@ -1,4 +1,4 @@
-"""Carries out the chunks of a sweep: here when there is one, in processes of their own, one a core, when there are more."""
+"""Carries out the chunks of a sweep: one chunk here, several in processes of their own, one a core."""
 
 import json
 import os
@@ -7,16 +7,13 @@ import subprocess
 import sys
 import threading
 import time
-import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
 
-from excise import errors
-from excise.errors import CannotStackWarning, ExciseError, ExciseWarning, RunError
+from excise.errors import RunError
 from excise.experiments.chunk import run_chunk
 from excise.experiments.recipe import Recipe
 from excise.seeding import generator
@@ -91,7 +88,7 @@ def run_chunks(
                 notify=display.note,
             )
         return
-    _run_in_processes(recipe, chunks, path, environment, workers, display)
+    _run_in_processes(recipe, chunks, path, environment, workers=workers, display=display)
 
 
 class _Display:
@@ -136,6 +133,7 @@ def _run_in_processes(
     chunks: Sequence[Sequence[int]],
     path: Path,
     environment: Mapping[str, Any],
+    *,
     workers: int,
     display: _Display,
 ) -> None:
@@ -153,9 +151,7 @@ def _run_in_processes(
                     "environment": dict(environment),
                 }
                 running[index] = _start(task)
-                threading.Thread(
-                    target=_listen, args=(index, running[index], messages), daemon=True
-                ).start()
+                threading.Thread(target=_listen, args=(index, running[index], messages), daemon=True).start()
             index, message = messages.get()
             if message is None:
                 code = running.pop(index).wait()

@@ -38,7 +38,7 @@ def metric_boxes(
 ) -> Picture:
     """One panel a metric, each with its own scale: a dot a run over a box plot.
 
-    A scale is logarithmic where its values are positive and span more than a factor of 30.
+    A scale is logarithmic where a linear one would press most of its values flat.
 
     Args:
         metrics: by name the value in each run, `[run]`; values that are not finite are left out, and the caption
@@ -140,8 +140,13 @@ def fit_scale(axes: Axes, which: Literal["x", "y"], values: np.ndarray, *, log: 
 
 
 def spans_decades(values: np.ndarray) -> bool:
-    """Whether finite values want a logarithmic scale: all above 0, and more than a factor of 30 apart."""
-    return len(values) > 0 and bool(values.min() > 0 and values.max() > 30 * values.min())
+    """Whether finite values want a logarithmic scale: a linear one would press most of them flat.
+
+    They do where all are above 0, span more than a factor of 30, and half lie in the lowest fifth.
+    """
+    if len(values) == 0 or values.min() <= 0:
+        return False
+    return bool(values.max() > max(30 * values.min(), 5 * np.median(values)))
 
 
 def _check(
@@ -203,15 +208,9 @@ def _draw_box(
     )  # fmt: skip
     if np.isfinite(special):
         axes.scatter(
-            0,
-            special,
-            s=150,
-            marker="*",
-            color=theme.accents[2],
-            edgecolors=theme.ink,
-            linewidths=0.8,
+            0, special, s=150, marker="*", color=theme.accents[2], edgecolors=theme.ink, linewidths=0.8,
             zorder=4,
-        )
+        )  # fmt: skip
     axes.set_xlim(-0.65, 0.65)
     axes.set_xticks([])
     if len(shown):
@@ -220,13 +219,9 @@ def _draw_box(
         characters = 0
         axes.set_yticks([])
         axes.annotate(
-            "no finite value",
-            (0.5, 0.5),
-            xycoords="axes fraction",
-            ha="center",
-            color=theme.muted,
+            "no finite value", (0.5, 0.5), xycoords="axes fraction", ha="center", color=theme.muted,
             fontsize=SMALL,
-        )
+        )  # fmt: skip
     style(axes, theme, frame=("left",))
     return characters
 

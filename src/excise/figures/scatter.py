@@ -115,7 +115,7 @@ def front(
     """The runs of a sweep by two of their metrics; those on the Pareto front stand out, the chosen one most.
 
     The front may have been found over more metrics than these two, so that it need not look like an edge here.
-    A scale is logarithmic where its values are positive and span more than a factor of 30.
+    A scale is logarithmic where a linear one would press most of its values flat.
 
     Args:
         x: one metric, `[run]`; a run whose x or y is not finite is left out, and the caption counts it.

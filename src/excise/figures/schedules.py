@@ -110,8 +110,7 @@ def schedule_curves(
 
     Args:
         table: for each property its value at each step, `[num_steps]`.
-        phases: named stretches, each with `name`, `first` and `last` step; where there are several their
-            beginnings are marked.
+        phases: named stretches, each with `name`, `first` and `last` step; several are marked as bands.
         name: the stem of the picture's files.
         title: a short heading.
         rate: the property that is drawn above the others.
@@ -136,6 +135,9 @@ def schedule_curves(
         "Learning rate (above, logarithmic; what lies more than three decades below its peak is cut off) and "
         "weights of the terms (below) at each optimiser step. A dashed line lies on one that is the same."
     )
+    if len(phases) > 1:
+        starts = ", ".join(f"{phase.name} from {phase.first}" for phase in phases)
+        caption += f" Bands are phases, by their first step: {starts}."
 
     def draw(theme: Theme) -> Figure:
         groups = [group for group in ({rate: table[rate]} if rate in table else {}, weights) if group]
@@ -144,7 +146,7 @@ def schedule_curves(
             lowest = index == len(groups) - 1
             axes = figure.add_axes(
                 (_LEFT, 0.12 + 0.45 * (len(groups) - 1 - index), _WIDTH, 0.38) if len(groups) > 1
-                else (_LEFT, 0.22, _WIDTH, 0.73)
+                else (_LEFT, 0.22, _WIDTH, 0.67 if len(phases) > 1 else 0.73)
             )  # fmt: skip
             _plot_group(axes, theme, group, rate, list(weights))
             axes.set_xlim(0, max(length - 1, 1))
@@ -200,15 +202,17 @@ def _plot_group(
 
 
 def _mark(axes: Axes, theme: Theme, phases: Sequence[Stretch], length: int, *, named: bool) -> None:
-    """A hairline where each phase begins; its name above where the phase is long enough to hold it."""
-    for phase in phases:
+    """Phases as bands, every second one shaded; a name above where its phase is long enough to hold it."""
+    for index, phase in enumerate(phases):
+        if index % 2:
+            axes.axvspan(phase.first, phase.last + 1, color=theme.hairline, alpha=0.18, linewidth=0)
         if phase.first > 0:
             axes.axvline(phase.first, color=theme.hairline, linewidth=0.8)
         share = (phase.last + 1 - phase.first) / length
-        if named and share * 60 > len(phase.name):
+        if named and share * 56 > len(phase.name):
             axes.annotate(
                 phase.name, (phase.first, 1), xycoords=("data", "axes fraction"), xytext=(3, 2),
-                textcoords="offset points", va="bottom", color=theme.muted, fontsize=SMALL - 1,
+                textcoords="offset points", va="bottom", color=theme.muted, fontsize=SMALL,
             )  # fmt: skip
 
 

@@ -32,10 +32,10 @@ class Intervention(ABC):
             )
         self.check_width(activations.shape[-1] if activations.ndim else 0)
         device = activations.device.type
-        if torch.is_autocast_enabled(device):  # Autocast would round alignments to half precision.
-            with torch.autocast(device, enabled=False):
-                return self.edit(activations)
-        return self.edit(activations)
+        if not torch.amp.is_autocast_available(device):
+            return self.edit(activations)
+        with torch.autocast(device, enabled=False):  # It would round alignments to half precision.
+            return self.edit(activations)
 
     @abstractmethod
     def edit(self, activations: Float[Tensor, "*batch feature"]) -> Float[Tensor, "*batch feature"]:

@@ -8,24 +8,32 @@ from torch import Tensor
 
 from excise.errors import SettingError
 
-__all__ = ["keep_real", "widened", "whole"]
+__all__ = ["keep_real", "real", "whole", "widened"]
+
+
+def real(value: object, place: str) -> float:
+    """`value` as a float; `place` starts the message ("BoundedFalloff takes a number as start").
+
+    Raises:
+        SettingError: it is no real number, or too large; a truth value is none either.
+    """
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        raise SettingError(f"{place}; {value!r} came.")
+    try:
+        return float(value)
+    except OverflowError as error:
+        raise SettingError(f"{place}; one that is too large came.") from error
 
 
 def keep_real(description: object, *names: str) -> None:
     """Turn attributes of a frozen description into floats.
 
     Raises:
-        SettingError: one of them is no real number; a truth value is none.
+        SettingError: one of them is no real number.
     """
     for name in names:
-        value = getattr(description, name)
-        if isinstance(value, bool) or not isinstance(value, numbers.Real):
-            raise SettingError(f"{type(description).__name__} takes a number as {name}; {value!r} came.")
-        try:
-            number = float(value)
-        except OverflowError as error:
-            raise SettingError(f"{type(description).__name__}: {name} is too large a number.") from error
-        object.__setattr__(description, name, number)
+        place = f"{type(description).__name__} takes a number as {name}"
+        object.__setattr__(description, name, real(getattr(description, name), place))
 
 
 def whole(value: object, place: str) -> int:

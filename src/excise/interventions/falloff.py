@@ -9,6 +9,7 @@ Source: *Sparse Concept Anchoring for Interpretable and Controllable Neural Repr
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
@@ -17,10 +18,10 @@ from torch import Tensor
 
 from excise.constants import constant_like
 from excise.errors import SettingError
-from excise.interventions.checks import keep_real, whole, widened
+from excise.interventions.bezier import height_at
+from excise.interventions.checks import keep_real, real, whole, widened
 
 __all__ = ["BezierMapper", "BoundedFalloff", "Falloff", "LinearMapper", "Mapper", "TabulatedMapper"]
-
 
 _SAME_END = 1e-6
 """How far the last value of a table may be from the end that it states: rounding."""
@@ -144,10 +145,7 @@ class BezierMapper(Mapper):
 
     def __call__(self, alignment: Float[Tensor, "*batch"]) -> Float[Tensor, "*batch"]:
         """The new alignment at each alignment, exact to rounding."""
-        exact = widened(alignment)
-        across, upward = (_power_basis(axis) for axis in zip(*self.controls, strict=True))
-        inside = exact.clamp(self.start, 1)
-        mapped = _polynomial(upward, _solved(across, inside))
+        mapped = height_at(self.controls, widened(alignment).clamp(self.start, 1))
         return torch.where(alignment > self.start, mapped.to(alignment.dtype), alignment)
 
     def tabulated(self, entries: int = 257) -> "TabulatedMapper":
@@ -182,17 +180,12 @@ class TabulatedMapper(Mapper):
 
     def __post_init__(self) -> None:
         _check_bounds(self)
-        try:
-            values = tuple(
-                float("nan") if isinstance(value, str | bool) else float(value) for value in self.values
-            )
-        except TypeError as error:
-            raise SettingError(
-                f"TabulatedMapper takes a sequence of values; {self.values!r} came."
-            ) from error
+        if isinstance(self.values, str) or not isinstance(self.values, Iterable):
+            raise SettingError(f"TabulatedMapper takes a sequence of values; {self.values!r} came.")
+        values = tuple(real(value, "TabulatedMapper takes numbers as values") for value in self.values)
         object.__setattr__(self, "values", values)
         if len(values) < 2 or not all(0 <= value <= 1 for value in values):
-            raise SettingError("TabulatedMapper takes at least two values, each a number in [0, 1].")
+            raise SettingError("TabulatedMapper takes at least two values, each in [0, 1].")
         if abs(values[-1] - self.end) > _SAME_END:
             raise SettingError(
                 f"the values of a TabulatedMapper end at its end; the last is {values[-1]}, end={self.end} came."
@@ -219,33 +212,3 @@ def _check_bounds(mapper: Mapper) -> None:
             f"{type(mapper).__name__} takes a start in [0, 1) and an end in [0, 1]; "
             f"start={mapper.start}, end={mapper.end} came."
         )
-
-
-def _power_basis(points: tuple[float, ...]) -> tuple[float, float, float, float]:
-    """The coefficients of the powers 0 to 3 of a cubic Bezier's coordinate."""
-    p, q, r, s = points
-    return p, 3 * (q - p), 3 * (p - 2 * q + r), s - 3 * r + 3 * q - p
-
-
-def _polynomial(coefficients: tuple[float, float, float, float], t: Tensor) -> Tensor:
-    c0, c1, c2, c3 = coefficients
-    return c0 + t * (c1 + t * (c2 + t * c3))
-
-
-def _slope(coefficients: tuple[float, float, float, float], t: Tensor) -> Tensor:
-    _, c1, c2, c3 = coefficients
-    return c1 + t * (2 * c2 + t * 3 * c3)
-
-
-def _solved(coefficients: tuple[float, float, float, float], target: Tensor) -> Tensor:
-    """The t in [0, 1] at which the rising cubic meets the target; differentiable by the target."""
-    aim = target.detach()
-    low, high = torch.zeros_like(aim), torch.ones_like(aim)
-    for _ in range(54 if aim.dtype == torch.float64 else 26):
-        middle = (low + high) / 2
-        below = _polynomial(coefficients, middle) < aim
-        low, high = torch.where(below, middle, low), torch.where(below, high, middle)
-    t = (low + high) / 2
-    slope = _slope(coefficients, t).clamp_min(1e-6)
-    # A Newton step changes the value by rounding only, and carries the derivative of the inverse.
-    return (t + (target - _polynomial(coefficients, t)) / slope).clamp(0, 1)

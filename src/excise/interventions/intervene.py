@@ -22,6 +22,10 @@ def intervene(model: nn.Module, layer: str, *interventions: Callable[[Tensor], T
     one acts first, so that `intervene(model, layer, a, b)` is `intervene(model, layer, a)` around
     `intervene(model, layer, b)`.
 
+    A model under `torch.compile` is edited too. What was compiled before the block, for this model or another of its
+    kind, knows nothing of the edit: call `torch._dynamo.reset()` first. Otherwise the layer may not run, which is a
+    CaptureError; it cannot be noticed if the same block also runs the model uncompiled.
+
     Args:
         model: any module; only a hook is put on it, and it comes off even on an error.
         layer: the module whose output `[..., feature]` is edited.

@@ -5,6 +5,7 @@ written and edits to the same bits. A falloff or a mapper is a table of its own,
 """
 
 from collections.abc import Callable, Mapping
+from types import UnionType
 from typing import Any, TypeVar, overload
 
 from excise.errors import ExciseError, SettingError, UnknownNameError, nearest, shorten
@@ -63,27 +64,26 @@ def from_spec(spec: Mapping[str, Any], expected: type | None = None) -> Describe
     return _read(spec, expected or Described, "")
 
 
-def _read(spec: object, expected: Any, place: str) -> Any:
+def _read(spec: object, expected: type | UnionType, place: str) -> Any:  # noqa: ANN401 - of the expected kind
     start = f"{place}: " if place else ""
+    wanted = [known for known, kind in _KINDS.items() if issubclass(kind, expected)]
     if not isinstance(spec, Mapping) or not isinstance(spec.get("kind"), str):
         raise SettingError(
-            f"{start}a table with a `kind` is needed, one of {shorten(_KINDS)}; {spec!r} came."
+            f"{start}a table with a `kind` is needed, one of {shorten(wanted)}; {spec!r} came."
         )
     name = spec["kind"]
-    wanted = [known for known, kind in _KINDS.items() if issubclass(kind, expected)]
     if name not in _KINDS:
-        raise UnknownNameError(name, wanted, f"for {place}" if place else "among the interventions")
+        raise UnknownNameError(name, wanted, f"for {place}" if place else "among what can be saved")
     if name not in wanted:
         raise SettingError(f"{start}one of {shorten(wanted)} is needed; {name!r} came.")
     kind = _KINDS[name]
     fields = _FIELDS[kind]
-    here = f"{place}.{name}" if place else name
+    here = place or name
     for key in spec:
         if key != "kind" and key not in fields:
-            near = f" Did you mean {' or '.join(map(repr, nearest(str(key), fields)))}?" * bool(
-                nearest(str(key), fields)
-            )
-            raise SettingError(f"{here} has no {key!r}.{near} It takes {shorten(fields)}.")
+            near = nearest(str(key), fields)
+            meant = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
+            raise SettingError(f"{here} has no {key!r}.{meant} It takes {shorten(fields)}.")
     missing = [key for key in fields if key not in spec]
     if missing:
         raise SettingError(f"{here} lacks {shorten(missing)}; it takes {shorten(fields)}.")
@@ -123,7 +123,7 @@ def _mapper(value: object, place: str) -> Mapper:
     return _read(value, Mapper, place)
 
 
-def _plain(value: object) -> Any:
+def _plain(value: object) -> object:
     """A setting as JSON has it."""
     if isinstance(value, tuple):
         return [_plain(item) for item in value]

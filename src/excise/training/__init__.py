@@ -1,7 +1,7 @@
 """Train models whose concepts lie where an anchoring wants them."""
 
-from excise.training.history import History, Observer, Snapshot
-from excise.training.lockstep import Outcome, fit_lockstep
+from excise.training.history import History, Observer, Outcome, Snapshot
+from excise.training.lockstep import fit_lockstep
 from excise.training.loop import fit, reconstruction
 from excise.training.validation import Validation
 

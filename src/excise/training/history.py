@@ -1,12 +1,14 @@
 """What a training tells while it runs and leaves when it has ended."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from jaxtyping import Float
 
-__all__ = ["History", "Observer", "Snapshot"]
+from excise.errors import NonFiniteError
+
+__all__ = ["History", "Observer", "Outcome", "Snapshot", "mean_of"]
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,7 @@ class Snapshot:
         }
 
 
-Observer = Callable[[Snapshot], None]
+Observer = Callable[[Snapshot], object]
 """Anything that is told of each logged step: a progress display, a run record, a tracker."""
 
 
@@ -89,3 +91,44 @@ class History:
         for name in names:
             table[f"term/{name}"] = np.array([snapshot.terms.get(name, np.nan) for snapshot in snapshots])
         return cls(table, seconds=seconds, num_steps=num_steps)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How the training of one seed ended.
+
+    Attributes:
+        seed: which.
+        snapshots: what was logged.
+        history: the same as arrays.
+        error: why the training of this seed failed; None when it ended well. The others go on.
+    """
+
+    seed: int
+    snapshots: tuple[Snapshot, ...]
+    history: History
+    error: NonFiniteError | None = None
+
+
+def mean_of(snapshots: Sequence[Snapshot]) -> Snapshot:
+    """One snapshot of several models at the same step: the mean of each number over those that have it."""
+    first, count = snapshots[0], len(snapshots)
+
+    def averaged(tables: Iterable[Mapping[str, float]]) -> dict[str, float]:
+        columns: dict[str, list[float]] = {}
+        for table in tables:
+            for name, value in table.items():
+                columns.setdefault(name, []).append(value)
+        return {name: sum(column) / len(column) for name, column in columns.items()}
+
+    return Snapshot(
+        step=first.step,
+        num_steps=first.num_steps,
+        loss=sum(snapshot.loss for snapshot in snapshots) / count,
+        objective=sum(snapshot.objective for snapshot in snapshots) / count,
+        lr=first.lr,
+        terms=averaged(snapshot.terms for snapshot in snapshots),
+        weights=first.weights,
+        seconds=first.seconds,
+        validation=averaged(snapshot.validation for snapshot in snapshots),
+    )

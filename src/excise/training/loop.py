@@ -120,7 +120,7 @@ def fit(
                     held = {}
                     if validated and validation is not None:
                         held = measure_validation(model, anchoring, objective, validation.batch)
-                    log.add(step, loss, value, rates[step], terms, held)
+                    log.add(step, loss=loss, objective=value, rate=rates[step], terms=terms, validation=held)
     finally:
         for module, mode in modes:
             module.training = mode
@@ -139,6 +139,7 @@ class _Log:
     def add(
         self,
         step: int,
+        *,
         loss: Tensor,
         objective: Tensor,
         rate: float,

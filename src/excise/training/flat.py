@@ -40,9 +40,7 @@ class FlatParameters:
         """The parameters that are trained, one tensor each."""
         return [values for values in self.tensors.values() if values.requires_grad]
 
-    def optimiser(
-        self, make: Callable[[Iterable[nn.Parameter]], Optimizer] | None, rate: float
-    ) -> Optimizer:
+    def optimiser(self, make: Callable[[Iterable[nn.Parameter]], Optimizer] | None, rate: float) -> Optimizer:
         """What `make` makes of the stacked parameters; without it Adam, which sees the flat buffer only."""
         if make is None:
             return torch.optim.Adam(self.buffers, lr=rate, fused=True)
