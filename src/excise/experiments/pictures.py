@@ -7,17 +7,24 @@ import numpy as np
 import xarray as xr
 
 from excise.color import named_colors
-from excise.experiments.recipe import BASELINE, REFERENCE_LEVEL, Recipe
+from excise.evaluation import selectivity as measure_selectivity
+from excise.experiments.recipe import BASELINE, REFERENCE_LEVEL, Recipe, Selectivity
+from excise.experiments.restore import arrays_of
 from excise.figures import (
     Picture,
     color_slices,
+    condition_summary,
     error_curves,
+    error_scatter,
+    front,
     latent_views,
+    metric_boxes,
     schedule_curves,
     seed_strip,
     training_curves,
 )
-from excise.runs import Run
+from excise.numerals import number
+from excise.runs import Run, open_run
 
 __all__ = ["pictures_of_run", "pictures_of_sweep"]
 
@@ -26,7 +33,7 @@ LEVELS = {"red as gray: 1/4": 0.25, "red as a random colour: 1/3": REFERENCE_LEV
 
 def pictures_of_run(recipe: Recipe, run: Run) -> list[Picture]:
     """True colours; for each condition its colours, errors and latents; the training and its schedule."""
-    arrays, metrics = run.arrays(), run.metrics()
+    arrays, metrics = arrays_of(recipe, run), run.metrics()
     true = _grid(arrays["display_input"], "display")
     pictures = [color_slices(true, None, name="colors-true", title="True colours")]
     for condition in arrays["condition"].to_numpy():
@@ -58,6 +65,9 @@ def pictures_of_run(recipe: Recipe, run: Run) -> list[Picture]:
             )
             renumbered = " What is left is numbered anew, from 0." if kept < whole else ""
             pictures.append(replace(picture, caption=picture.caption + renumbered))
+    for selectivity in recipe.selectivity:
+        measured = run.results()["conditions"][selectivity.condition]["selectivity"]
+        pictures.append(_scatter(selectivity, measured, arrays))
     timeline = recipe.schedule().timeline()
     return [
         *pictures,
@@ -66,10 +76,127 @@ def pictures_of_run(recipe: Recipe, run: Run) -> list[Picture]:
     ]
 
 
-def pictures_of_sweep(recipe: Recipe, sweep: dict[str, Any]) -> list[Picture]:
+def pictures_of_sweep(recipe: Recipe, sweep: dict[str, Any], run: Run) -> list[Picture]:
+    """Every metric over the seeds, the Pareto front, each named colour, and the best and the worst seed."""
+    finished = [row for row in sweep["rows"] if "failed" not in row]
+    if not finished:
+        return []
+    seeds = np.array([row["seed"] for row in finished])
+    chosen = [row["seed"] for row in finished].index(sweep["chosen"])
+    pictures = [_boxes(recipe, finished, seeds, chosen)]
+    if recipe.selection is not None and sweep.get("front"):
+        across = next(
+            name for name in (*recipe.selection.low, *recipe.selection.high) if name != recipe.selection.by
+        )
+        pictures.append(
+            front(
+                _column(finished, across),
+                _column(finished, recipe.selection.by),
+                np.isin(seeds, sweep["front"]),
+                seeds=seeds,
+                chosen=chosen,
+                xlabel=_in_words(across),
+                ylabel=_in_words(recipe.selection.by),
+                name="front",
+                title="The Pareto front",
+            )
+        )
+    pictures += _strips(recipe, sweep)
+    for which in dict.fromkeys((sweep.get("best"), sweep.get("worst"))):
+        if which is not None:
+            row = next(row for row in finished if row["seed"] == which)
+            side = "best" if which == sweep["best"] else "worst"
+            pictures += _summaries(recipe, open_run(run.path / row["run"]), side)
+    return pictures
+
+
+def _scatter(selectivity: Selectivity, measured: float | None, arrays: xr.Dataset) -> Picture:
+    what = f"similarity to {selectivity.similar_to}" if selectivity.similar_to else selectivity.concept
+    picture = error_scatter(
+        arrays[f"scatter_likeness_{selectivity.condition}"].to_numpy() ** selectivity.power,
+        (error := arrays[f"scatter_error_{selectivity.condition}"].to_numpy()),
+        (rgb := arrays["scatter_input"].transpose("scatter_sample", "channel").to_numpy()),
+        r_squared=_squared_correlation(error, selectivity, rgb),
+        name=f"selectivity-{selectivity.condition}",
+        title=f"Error against {what}, {selectivity.condition}",
+        xlabel=f"{what} to the power of {selectivity.power:g}",
+    )
+    note = f" Over the RGB cube on which selectivity is measured, R² is {number(measured)}."
+    return replace(picture, caption=picture.caption + note)
+
+
+def _squared_correlation(error: np.ndarray, selectivity: Selectivity, rgb: np.ndarray) -> float:
+    """The R² of the colours that are drawn."""
+    return measure_selectivity(error, selectivity.likeness(rgb), selectivity.power)
+
+
+def _summaries(recipe: Recipe, run: Run, side: str) -> list[Picture]:
+    """One summary of each edited condition of a seed that stands for a side of the sweep."""
+    arrays = arrays_of(recipe, run)
+    seed = run.environment.get("seed")
+    pictures = []
+    for condition in recipe.conditions[1:] or recipe.conditions:
+        views = recipe.views.get(condition, ())[:2]
+        if len(views) < 2 or condition == "pruned":
+            continue
+        here = arrays.sel(condition=condition)
+        brightest = {"s": -1}
+        pictures.append(
+            condition_summary(
+                here[f"latents_{condition}"].to_numpy(),
+                arrays["cube_input"].transpose("cube_sample", "channel").to_numpy(),
+                here["cube_output"].transpose("cube_sample", "channel").to_numpy(),
+                true=_grid(arrays["display_input"], "display").isel(brightest),
+                predicted=_grid(here["display_output"], "display").isel(brightest),
+                error=_grid(here["line_error"], "line"),
+                error_rgb=_grid(arrays["line_input"], "line"),
+                views=views,
+                name=f"{side}-{condition}",
+                title=f"The {side} seed, {seed}: {condition}",
+                levels=LEVELS,
+                slice_label="saturation 1",
+            )
+        )
+    return pictures
+
+
+def _boxes(recipe: Recipe, rows: list[dict[str, Any]], seeds: np.ndarray, chosen: int) -> Picture:
+    first = recipe.conditions[1 if recipe.edits else 0]
+    names = [
+        *(f"{selectivity.condition}.selectivity" for selectivity in recipe.selectivity),
+        *dict.fromkeys([f"{BASELINE}.max_mse", f"{first}.max_mse", f"{first}.median_mse"]),
+        *(f"{condition}.named_colors.red" for condition in recipe.conditions[1:] if condition != "pruned"),
+        *(name for name in rows[0] if name.startswith("validation.")),
+    ]
+    return metric_boxes(
+        {_in_words(name): _column(rows, name) for name in names},
+        name="metrics",
+        title="Every metric over the seeds",
+        seeds=seeds,
+        chosen=chosen,
+    )
+
+
+def _column(rows: list[dict[str, Any]], name: str) -> np.ndarray:
+    return np.array([np.nan if row.get(name) is None else row[name] for row in rows], dtype=float)
+
+
+def _in_words(name: str) -> str:
+    """The key of a sweep's number as a label: "ablated.named_colors.red" is "ablated, red"."""
+    losses = {"max_mse": "largest error", "median_mse": "median error"}
+    first, *rest = name.split(".")
+    return ", ".join([first, *(losses.get(part, part) for part in rest if part != "named_colors")])
+
+
+def _strips(recipe: Recipe, sweep: dict[str, Any]) -> list[Picture]:
     """For each condition the error of every named colour, a dot a seed."""
     # What did not finish has no numbers, and one that is not finite (null in the file) has no place on the scale.
-    finished = [row for row in sweep["rows"] if "failed" not in row and None not in row.values()]
+    finished = [
+        row
+        for row in sweep["rows"]
+        if "failed" not in row
+        and all(value is not None for name, value in row.items() if ".named_colors." in name)
+    ]
     if not finished:
         return []
     missing = len(sweep["rows"]) - len(finished)

@@ -83,7 +83,7 @@ class Repulsion(Intervention):
         # The root of nothing has an infinite slope.
         across = (1 - mapped.square()).clamp_min(torch.finfo(mapped.dtype).tiny).sqrt()
         turned = (length * (mapped * direction + across * lean)).to(activations.dtype)
-        return torch.where((along / length > self.mapper.start) & ~still, turned, activations)
+        return torch.where(along / length > self.mapper.start, turned, activations)
 
 
 def _orthogonal_to(direction: tuple[float, ...], seed: int) -> tuple[float, ...]:

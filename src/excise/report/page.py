@@ -42,7 +42,7 @@ def build_report(path: Path) -> Path:
     sweep = run.sweep()
     try:
         if sweep is not None:
-            pictures = pictures_of_sweep(recipe, sweep)
+            pictures = pictures_of_sweep(recipe, sweep, run)
             content = {"sweep": _Sweep.of(sweep, run), "results": None, "rows": []}
         else:
             results = run.results()

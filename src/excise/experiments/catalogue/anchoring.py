@@ -31,10 +31,10 @@ _CLAIMS = (
     kept("repelled", UNLIKE_RED, "repelled, the colours unlike red are kept, its opposite cyan among them"),
 )
 _EDITS = (
-    "Then the latent is edited in the running model, and the weights stay as they are. Suppressed, it loses what "
-    "points along the first axis, by a share that grows as the square of the alignment up to all of it. Repelled, it "
-    "is turned away from that axis along a smooth curve, so that what pointed there lies 60 degrees off; what points "
-    "away is untouched by both."
+    "Then the latent is edited in the running model, and the weights stay as they are. Suppressed, it loses "
+    "what points along the first axis, by a share that grows as the square of the alignment up to all of it. "
+    "Repelled, it is turned away from that axis along a smooth curve, so that what pointed there lies 60 "
+    "degrees off; what points away is untouched by both."
 )
 
 
@@ -44,14 +44,16 @@ def anchor_red_and_hues() -> Recipe:
         name="2.4",
         title="Anchor red on the sphere, and the hues around it",
         question=(
-            "If the pulls act on the latent as the decoder sees it, after it is put on the unit sphere, is red where it "
-            "was anchored, so that it can be switched off in the running model and little else with it?"
+            "If the pulls act on the latent as the decoder sees it, after it is put on the unit sphere, is "
+            "red where it was anchored, so that it can be switched off in the running model and little else "
+            "with it?"
         ),
         method=(
-            "An autoencoder of 263 parameters learns the 3,600 colours of an HSV grid in 3,001 steps; its latent of four "
-            "dimensions is scaled to length 1. Noisy labels pull the scaled latents of red to the first axis and of "
-            "vibrant colours into the plane of the first two, and all are pushed away from close neighbours; before "
-            "scaling, latents are drawn to length 1. The pulls are switched off before training ends. "
+            "An autoencoder of 263 parameters learns the 3,600 colours of an HSV grid in 3,001 steps; its "
+            "latent of four dimensions is scaled to length 1. Noisy labels pull the scaled latents of red to "
+            "the first axis and of vibrant colours into the plane of the first two, and all are pushed away "
+            "from close neighbours; before scaling, latents are drawn to length 1. The pulls are switched "
+            "off before training ends. "
         )
         + _EDITS,
         model=Model(latent_dim=4),
@@ -76,14 +78,15 @@ def anchor_red_alone() -> Recipe:
         name="2.5",
         title="Anchor red alone",
         question=(
-            "Is it enough to anchor red, and to leave the place of every other colour to the training: can red still be "
-            "switched off in the running model without harm to colours that are unlike it?"
+            "Is it enough to anchor red, and to leave the place of every other colour to the training: can "
+            "red still be switched off in the running model without harm to colours that are unlike it?"
         ),
         method=(
-            "An autoencoder of 263 parameters learns the 3,600 colours of an HSV grid in 3,001 steps; its latent of four "
-            "dimensions is scaled to length 1. Noisy labels pull the scaled latents of red to the first axis, and all "
-            "are pushed away from close neighbours; before scaling, latents are drawn to length 1. No other colour has "
-            "a place. The pulls are switched off before training ends. "
+            "An autoencoder of 263 parameters learns the 3,600 colours of an HSV grid in 3,001 steps; its "
+            "latent of four dimensions is scaled to length 1. Noisy labels pull the scaled latents of red to "
+            "the first axis, and all are pushed away from close neighbours; before scaling, latents are "
+            "drawn to length 1. No other colour has a place. The pulls are switched off before training "
+            "ends. "
         )
         + _EDITS,
         model=Model(latent_dim=4),

@@ -13,7 +13,6 @@ __all__ = [
     "LOST",
     "NEAR_RED",
     "RED",
-    "ROUGHLY",
     "SAME",
     "SCARCE_RED",
     "SHORT_GRIDS",
@@ -42,9 +41,6 @@ KEPT = 0.15
 
 FAITHFUL = 0.01
 """An error of at most this many times the reference level counts as a colour drawn faithfully."""
-
-ROUGHLY = 0.06
-"""The same for the experiments of half the steps, which see a seventh of the colours of the others."""
 
 SAME = 1e-6
 """Outputs that differ by at most this count as the same function in float32."""
@@ -101,7 +97,7 @@ def pruned(*dims: int) -> Edit:
 
 
 def softened(layer: str) -> tuple[Intervene, Intervene]:
-    """The conditions "suppressed" and "repelled" of 2.2 to 2.5: red of a latent of four, little touched at its edges."""
+    """The conditions "suppressed" and "repelled" of 2.2 to 2.5: the more, the nearer a latent lies to red."""
     red = first_axis(4)
     return (
         Intervene(
@@ -120,13 +116,13 @@ def projected(latent_dim: int) -> Intervene:
     )
 
 
-def drawn_faithfully(times: float = FAITHFUL) -> ErrorClaim:
+def drawn_faithfully() -> ErrorClaim:
     """The claim that the unedited model has learned every colour."""
     return ErrorClaim(
         claim="before any edit every colour is drawn faithfully",
         condition=BASELINE,
         holds="at most",
-        times=times,
+        times=FAITHFUL,
     )
 
 

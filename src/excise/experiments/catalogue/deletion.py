@@ -32,15 +32,16 @@ def delete_warmth() -> Recipe:
         name="2.6",
         title="Delete the warm/cool axis",
         question=(
-            "If red is anchored on one axis of the latent while a colour autoencoder trains, does deleting that "
-            "axis from the trained weights delete red, and its opposite, and nothing else?"
+            "If red is anchored on one axis of the latent while a colour autoencoder trains, does deleting "
+            "that axis from the trained weights delete red, and its opposite, and nothing else?"
         ),
         method=(
             "An autoencoder of 263 parameters learns colours through a latent on the unit sphere of four "
-            "dimensions. While it trains, a few noisy labels pull red to the first axis and vibrant colours into "
-            "the plane of the first two; all latents repel each other. The pulls are switched off before training "
-            "ends. Then the first axis is cut out of the weights, once by zeroing what writes and what reads it "
-            "(ablated), once by removing it (pruned). Nothing is trained after the cut."
+            "dimensions. While it trains, a few noisy labels pull red to the first axis and vibrant colours "
+            "into the plane of the first two; all latents repel each other. The pulls are switched off "
+            "before training ends. Then the first axis is cut out of the weights, once by zeroing what "
+            "writes and what reads it (ablated), once by removing it (pruned). Nothing is trained after the "
+            "cut."
         ),
         model=Model(latent_dim=4),
         data=Data(labels={"red": RED, "vibrant": VIBRANT}),
@@ -89,15 +90,16 @@ def delete_vibrancy() -> Recipe:
         name="2.7",
         title="Delete the plane of hues",
         question=(
-            "If vibrant colours are drawn into a plane of the latent while a colour autoencoder trains, does deleting "
-            "that plane from the trained weights delete every hue, and leave the grays?"
+            "If vibrant colours are drawn into a plane of the latent while a colour autoencoder trains, does "
+            "deleting that plane from the trained weights delete every hue, and leave the grays?"
         ),
         method=(
-            "An autoencoder of 263 parameters learns the 3,600 colours of an HSV grid in 3,001 steps; its latent of four "
-            "dimensions is scaled to length 1. Noisy labels pull red to the first axis and vibrant colours into the "
-            "plane of the first two; all latents are pushed away from close neighbours, and before scaling they are "
-            "drawn to length 1. The pulls are switched off before training ends. Then the first two axes are cut out of "
-            "the weights, by zeroing what writes and what reads them (ablated). Nothing is trained after the cut."
+            "An autoencoder of 263 parameters learns the 3,600 colours of an HSV grid in 3,001 steps; its "
+            "latent of four dimensions is scaled to length 1. Noisy labels pull red to the first axis and "
+            "vibrant colours into the plane of the first two; all latents are pushed away from close "
+            "neighbours, and before scaling they are drawn to length 1. The pulls are switched off before "
+            "training ends. Then the first two axes are cut out of the weights, by zeroing what writes and "
+            "what reads them (ablated). Nothing is trained after the cut."
         ),
         model=Model(latent_dim=4),
         data=Data(labels={"red": RED, "vibrant": VIBRANT}),
@@ -135,15 +137,16 @@ def delete_half_an_axis() -> Recipe:
         name="2.8",
         title="Delete red alone, in four dimensions",
         question=(
-            "If every colour is kept out of the half of the latent opposite to red, does deleting the axis on which red "
-            "is anchored delete red and its neighbours, and no longer their opposites?"
+            "If every colour is kept out of the half of the latent opposite to red, does deleting the axis "
+            "on which red is anchored delete red and its neighbours, and no longer their opposites?"
         ),
         method=(
-            "An autoencoder of 263 parameters learns the 3,600 colours of an HSV grid in 3,001 steps; its latent of four "
-            "dimensions is scaled to length 1. Noisy labels turn the scaled latents of red towards the first axis; all "
-            "are kept out of the hemisphere opposite to red and pushed away from close neighbours; before scaling, "
-            "latents are drawn to length 1. The pulls are switched off before training ends. Then the first axis is cut "
-            "out of the weights, by zeroing what writes and what reads it (ablated). Nothing is trained after the cut."
+            "An autoencoder of 263 parameters learns the 3,600 colours of an HSV grid in 3,001 steps; its "
+            "latent of four dimensions is scaled to length 1. Noisy labels turn the scaled latents of red "
+            "towards the first axis; all are kept out of the hemisphere opposite to red and pushed away from "
+            "close neighbours; before scaling, latents are drawn to length 1. The pulls are switched off "
+            "before training ends. Then the first axis is cut out of the weights, by zeroing what writes and "
+            "what reads it (ablated). Nothing is trained after the cut."
         ),
         model=Model(latent_dim=4),
         data=Data(labels={"red": RED}),

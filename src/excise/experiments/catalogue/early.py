@@ -1,4 +1,4 @@
-"""Experiments 2.2 and 2.3: take red away in the running model, first from a free latent, then from one on the sphere."""
+"""Experiments 2.2 and 2.3: take red away in the running model, from a free latent and from one on the sphere."""
 
 from excise.anchoring import Anchor, Planarity, Separate, Unitarity
 from excise.experiments.catalogue.common import (
@@ -36,18 +36,20 @@ def inhibit_red() -> Recipe:
         name="2.2",
         title="Inhibit red in a free latent",
         question=(
-            "If red is anchored at one point of the latent while a colour autoencoder trains, can red be switched off "
-            "in the running model, by editing the latent alone, without harm to colours that are unlike it?"
+            "If red is anchored at one point of the latent while a colour autoencoder trains, can red be "
+            "switched off in the running model, by editing the latent alone, without harm to colours that "
+            "are unlike it?"
         ),
         method=(
-            "An autoencoder of 263 parameters, with a free latent of four dimensions, learns the 3,600 colours of an "
-            "HSV grid in 20,001 steps. Noisy labels pull red to the point (1, 0, 0, 0) and vibrant colours into the "
-            "plane of the first two axes; all latents are drawn to length 1, those labelled vibrant by a second pull, "
-            "and pushed away from what lies in nearly the same direction. The pull into the plane has weight 1 at every "
-            "step, since the schedule's column that was meant for it has another name; the pulls last to the end. Then "
-            "the weights stay as they are, and the encoder's output is edited on its way to the decoder. Suppressed, it "
-            "loses what points along (1, 0, 0, 0), by a share that grows as the square of the alignment up to all of it. "
-            "Repelled, it is turned away from that direction along a smooth curve, so that what pointed there lies 60 "
+            "An autoencoder of 263 parameters, with a free latent of four dimensions, learns the 3,600 "
+            "colours of an HSV grid in 20,001 steps. Noisy labels pull red to the point (1, 0, 0, 0) and "
+            "vibrant colours into the plane of the first two axes; all latents are drawn to length 1, those "
+            "labelled vibrant by a second pull, and pushed away from what lies in nearly the same direction. "
+            "The pull into the plane has weight 1 at every step, since the schedule's column that was meant "
+            "for it has another name; the pulls last to the end. Then the weights stay as they are, and the "
+            "encoder's output is edited on its way to the decoder. Suppressed, it loses what points along "
+            "(1, 0, 0, 0), by a share that grows as the square of the alignment up to all of it. Repelled, "
+            "it is turned away from that direction along a smooth curve, so that what pointed there lies 60 "
             "degrees off; what points away is untouched by both."
         ),
         model=Model(kind="PlainMLP", latent_dim=4),
@@ -73,8 +75,9 @@ def inhibit_red_on_the_sphere() -> Recipe:
         name="2.3",
         title="Inhibit red on the sphere",
         question=(
-            "Does it help to put every latent exactly on the unit sphere, by normalising it: are all colours learned, "
-            "and can red be switched off in the running model without harm to colours that are unlike it?"
+            "Does it help to put every latent exactly on the unit sphere, by normalising it: are all colours "
+            "learned, and can red be switched off in the running model without harm to colours that are "
+            "unlike it?"
         ),
         output="The output is linear.",
         model=Model(latent_dim=4),
@@ -87,8 +90,8 @@ def inhibit_red_with_a_sigmoid() -> Recipe:
         name="2.3-sigmoid",
         title="Inhibit red on the sphere, with a sigmoid at the output",
         question=(
-            "With the latent on the unit sphere, does it make a difference to learning, and to switching red off, "
-            "whether the colours that the model draws go through a sigmoid?"
+            "With the latent on the unit sphere, does it make a difference to learning, and to switching red "
+            "off, whether the colours that the model draws go through a sigmoid?"
         ),
         output="The output goes through a sigmoid, as in 2.2; all else is as in 2.3.",
         model=Model(latent_dim=4, sigmoid=True),
@@ -101,14 +104,15 @@ def _on_the_sphere(name: str, title: str, question: str, output: str, model: Mod
         title=title,
         question=question,
         method=(
-            "An autoencoder of 263 parameters learns the 3,600 colours of an HSV grid in 3,001 steps; its latent of four "
-            f"dimensions is scaled to length 1 before it is decoded. {output} The pulls act on the latent before it is "
-            "scaled: noisy labels pull red to the point (1, 0, 0, 0) and vibrant colours into the plane of the first two "
-            "axes, and all latents are drawn to length 1 and away from close neighbours. The pulls are switched off "
-            "before training ends. Then the scaled latent is edited in the running model. Suppressed, it loses what "
-            "points along the first axis, by a share that grows as the square of the alignment up to all of it. "
-            "Repelled, it is turned away from that axis along a smooth curve, so that what pointed there lies 60 degrees "
-            "off; what points away is untouched by both."
+            "An autoencoder of 263 parameters learns the 3,600 colours of an HSV grid in 3,001 steps; its "
+            f"latent of four dimensions is scaled to length 1 before it is decoded. {output} The pulls act "
+            "on the latent before it is scaled: noisy labels pull red to the point (1, 0, 0, 0) and vibrant "
+            "colours into the plane of the first two axes, and all latents are drawn to length 1 and away "
+            "from close neighbours. The pulls are switched off before training ends. Then the scaled latent "
+            "is edited in the running model. Suppressed, it loses what points along the first axis, by a "
+            "share that grows as the square of the alignment up to all of it. Repelled, it is turned away "
+            "from that axis along a smooth curve, so that what pointed there lies 60 degrees off; what "
+            "points away is untouched by both."
         ),
         model=model,
         data=Data(labels={"red": RED, "vibrant": VIBRANT}),

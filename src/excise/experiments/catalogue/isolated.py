@@ -36,17 +36,18 @@ def delete_red_from_a_kept_axis() -> Recipe:
         name="2.9",
         title="Delete red alone, in five dimensions",
         question=(
-            "If the latent has a fifth dimension, and pale and dark colours are kept out of the first two, does "
-            "deleting the axis on which red is anchored delete red and nothing else?"
+            "If the latent has a fifth dimension, and pale and dark colours are kept out of the first two, "
+            "does deleting the axis on which red is anchored delete red and nothing else?"
         ),
         method=(
-            "An autoencoder of 840 parameters, with two hidden layers on either side, learns the 3,600 colours of an HSV "
-            "grid in 3,001 steps; its latent of five dimensions is scaled to length 1. Noisy labels turn the scaled "
-            "latents of red towards the first axis and draw pale and dark colours into the space of the last three; all "
-            "are kept out of the hemisphere opposite to red and pushed away from close neighbours; before scaling, "
-            "latents are drawn to length 1. The schedule also has a column for vibrant colours, which drives nothing. "
-            "The pulls are switched off before training ends. Then the first axis is cut out of the weights, by zeroing "
-            "what writes and what reads it (ablated). Nothing is trained after the cut."
+            "An autoencoder of 840 parameters, with two hidden layers on either side, learns the 3,600 "
+            "colours of an HSV grid in 3,001 steps; its latent of five dimensions is scaled to length 1. "
+            "Noisy labels turn the scaled latents of red towards the first axis and draw pale and dark "
+            "colours into the space of the last three; all are kept out of the hemisphere opposite to red "
+            "and pushed away from close neighbours; before scaling, latents are drawn to length 1. The "
+            "schedule also has a column for vibrant colours, which drives nothing. The pulls are switched "
+            "off before training ends. Then the first axis is cut out of the weights, by zeroing what writes "
+            "and what reads it (ablated). Nothing is trained after the cut."
         ),
         model=Model(latent_dim=5, depth=2),
         data=Data(labels={"red": RED, "desaturated": WeakLabel("vibrancy", power=10, scale=0.5, lack=True)}),
@@ -71,16 +72,17 @@ def delete_red_from_an_emptied_axis() -> Recipe:
         name="2.10",
         title="Delete red alone, from an axis emptied of all else",
         question=(
-            "Is it enough to anchor red on one axis and to push every colour out of that axis, for deleting it to "
-            "delete red and nothing else?"
+            "Is it enough to anchor red on one axis and to push every colour out of that axis, for deleting "
+            "it to delete red and nothing else?"
         ),
         method=(
-            "An autoencoder of 840 parameters, with two hidden layers on either side, learns the 1,000 colours of an RGB "
-            "cube in 1,501 steps; its latent of five dimensions is scaled to length 1. Noisy labels (about 73 in 96,064 "
-            "visits) turn the scaled latents of red towards the first axis, while all latents, red among them, are drawn "
-            "out of that axis and pushed away from close neighbours. The pulls are switched off before training ends. "
-            "Then the first axis is cut out of the weights, by zeroing what writes and what reads it (ablated). Nothing "
-            "is trained after the cut."
+            "An autoencoder of 840 parameters, with two hidden layers on either side, learns the 1,000 "
+            "colours of an RGB cube in 1,501 steps; its latent of five dimensions is scaled to length 1. "
+            "Noisy labels (about 73 in 96,064 visits) turn the scaled latents of red towards the first axis, "
+            "while all latents, red among them, are drawn out of that axis and pushed away from close "
+            "neighbours. The pulls are switched off before training ends. Then the first axis is cut out of "
+            "the weights, by zeroing what writes and what reads it (ablated). Nothing is trained after the "
+            "cut."
         ),
         model=Model(latent_dim=5, depth=2),
         data=Data(space="rgb", edge=10, labels={"red": WeakLabel("redness", power=8, scale=0.08)}),

@@ -2,7 +2,6 @@
 
 from excise.anchoring import AngularAnchor, AntiAnchor, AxisAlignedSubspace
 from excise.experiments.catalogue.common import (
-    ROUGHLY,
     SCARCE_RED,
     SHORT_GRIDS,
     SPREAD,
@@ -31,14 +30,14 @@ from excise.experiments.recipe import (
 __all__ = ["isolated", "isolated_without_anti_anchor"]
 
 _MODEL_AND_DATA = (
-    "An autoencoder of 840 parameters, with two hidden layers on either side, learns the 512 colours of an RGB cube in "
-    "1,501 steps; its latent of five dimensions is scaled to length 1. "
+    "An autoencoder of 840 parameters, with two hidden layers on either side, learns the 512 colours of an "
+    "RGB cube in 1,501 steps; its latent of five dimensions is scaled to length 1. "
 )
 _EDITS = (
-    "The pulls are switched off before training ends. Then the axis is cut out of the weights, by zeroing what writes "
-    "and what reads it (ablated) or by removing it (pruned), or what points along it is taken away whole in the running "
-    "model (suppressed). Selectivity is the squared correlation of each colour's error with a power of its similarity "
-    "to red: the third for the cut, the second for the suppression."
+    "The pulls are switched off before training ends. Then the axis is cut out of the weights, by zeroing "
+    "what writes and what reads it (ablated) or by removing it (pruned), or what points along it is taken "
+    "away whole in the running model (suppressed). Selectivity is the squared correlation of each colour's "
+    "error with a power of its similarity to red: the third for the cut, the second for the suppression."
 )
 _VIEWS = {
     "baseline": ((1, 0, 2), (1, 2, 3)),
@@ -47,7 +46,7 @@ _VIEWS = {
     "suppressed": ((1, 0, 2), (1, 2, 3)),
 }
 _CLAIMS = (
-    drawn_faithfully(ROUGHLY),
+    drawn_faithfully(),
     lost("ablated", ("red",), "ablated, red is lost"),
     kept("ablated", UNLIKE_RED, "ablated, the colours that are unlike red are kept"),
     SelectivityClaim(
@@ -67,14 +66,14 @@ def isolated() -> Recipe:
         name="2.9.1",
         title="Delete red alone, over sixty seeds",
         question=(
-            "If the axis on which red is anchored is also kept free of everything else, does deleting it from the "
-            "weights delete red and nothing else, and in how many seeds?"
+            "If the axis on which red is anchored is also kept free of everything else, does deleting it "
+            "from the weights delete red and nothing else, and in how many seeds?"
         ),
         method=_MODEL_AND_DATA
         + (
-            "Noisy labels (about 86 in 96,064 visits) turn red towards the first axis, while all latents, red among "
-            "them, are drawn out of that axis, kept out of the hemisphere opposite to red and pushed away from close "
-            "neighbours. "
+            "Noisy labels (about 86 in 96,064 visits) turn red towards the first axis, while all latents, "
+            "red among them, are drawn out of that axis, kept out of the hemisphere opposite to red and "
+            "pushed away from close neighbours. "
         )
         + _EDITS,
         model=Model(latent_dim=5, depth=2),
@@ -107,14 +106,14 @@ def isolated_without_anti_anchor() -> Recipe:
         name="2.10.1",
         title="Delete red alone, without an anti-anchor, over sixty seeds",
         question=(
-            "Is an anti-anchor needed, or is it enough to draw every colour out of red's axis, for deleting the axis "
-            "from the weights to delete red and nothing else, and in how many seeds?"
+            "Is an anti-anchor needed, or is it enough to draw every colour out of red's axis, for deleting "
+            "the axis from the weights to delete red and nothing else, and in how many seeds?"
         ),
         method=_MODEL_AND_DATA
         + (
-            "Noisy labels (about 86 in 96,064 visits) turn red towards the first axis, while all latents, red among "
-            "them, are drawn out of that axis and pushed away from close neighbours; nothing keeps them from its far "
-            "end in particular. "
+            "Noisy labels (about 86 in 96,064 visits) turn red towards the first axis, while all latents, "
+            "red among them, are drawn out of that axis and pushed away from close neighbours; nothing keeps "
+            "them from its far end in particular. "
         )
         + _EDITS,
         model=Model(latent_dim=5, depth=2),

@@ -5,7 +5,6 @@ import math
 from excise.anchoring import AngularAnchor, AxisAlignedSubspace
 from excise.color import GRAYS, HUES, WeakLabel
 from excise.experiments.catalogue.common import (
-    ROUGHLY,
     SCARCE_RED,
     SHORT_GRIDS,
     SPREAD,
@@ -37,8 +36,8 @@ __all__ = ["anchored", "anchored_alone", "planar"]
 
 _COS_89 = math.cos(math.radians(89))
 _MODEL_AND_DATA = (
-    "An autoencoder of 263 parameters learns the 512 colours of an RGB cube in 1,501 steps; its latent of four "
-    "dimensions is scaled to length 1. "
+    "An autoencoder of 263 parameters learns the 512 colours of an RGB cube in 1,501 steps; its latent of "
+    "four dimensions is scaled to length 1. "
 )
 
 
@@ -48,17 +47,18 @@ def anchored() -> Recipe:
         name="2.4.1",
         title="Suppress red, over sixty seeds",
         question=(
-            "If a handful of noisy labels anchor red on one axis of the latent, how selectively does suppressing that "
-            "direction take red away, and how much does that depend on the seed?"
+            "If a handful of noisy labels anchor red on one axis of the latent, how selectively does "
+            "suppressing that direction take red away, and how much does that depend on the seed?"
         ),
         method=_MODEL_AND_DATA
         + (
-            "Noisy labels turn red towards the first axis (about 86 in 96,064 visits) and draw vibrant colours into the "
-            "plane of the first two (about 114), and all latents are pushed away from close neighbours; the pulls are "
-            "switched off before training ends. Then what points along the first axis is taken away whole (suppressed), "
-            "or is turned to at least 89 degrees from it (repelled), or the axis is cut out of the weights (ablated). "
-            "Selectivity is the squared correlation of each colour's error with a power of its similarity to red: the "
-            "second for the first two edits, the third for the cut."
+            "Noisy labels turn red towards the first axis (about 86 in 96,064 visits) and draw vibrant "
+            "colours into the plane of the first two (about 114), and all latents are pushed away from close "
+            "neighbours; the pulls are switched off before training ends. Then what points along the first "
+            "axis is taken away whole (suppressed), or is turned to at least 89 degrees from it (repelled), "
+            "or the axis is cut out of the weights (ablated). Selectivity is the squared correlation of each "
+            "colour's error with a power of its similarity to red: the second for the first two edits, the "
+            "third for the cut."
         ),
         model=Model(latent_dim=4),
         data=Data(
@@ -84,7 +84,7 @@ def anchored() -> Recipe:
         ),
         views=dict.fromkeys(("baseline", "suppressed", "repelled", "ablated"), ((1, 0, 2), (1, 2, 0))),
         claims=(
-            drawn_faithfully(ROUGHLY),
+            drawn_faithfully(),
             lost("suppressed", ("red",), "suppressed, red is lost"),
             kept("suppressed", UNLIKE_RED, "suppressed, the colours that are unlike red are kept"),
             SelectivityClaim(
@@ -113,16 +113,17 @@ def anchored_alone() -> Recipe:
         name="2.5.1",
         title="Suppress red, anchored alone, over sixty seeds",
         question=(
-            "If only red has a place in the latent, and every other colour lies where training puts it, how selectively "
-            "does suppressing red's direction take red away, and how much does that depend on the seed?"
+            "If only red has a place in the latent, and every other colour lies where training puts it, how "
+            "selectively does suppressing red's direction take red away, and how much does that depend on "
+            "the seed?"
         ),
         method=_MODEL_AND_DATA
         + (
-            "Noisy labels (about 86 in 96,064 visits) turn red towards the first axis, and all latents are pushed away "
-            "from close neighbours; the pulls are switched off before training ends. Then what points along the first "
-            "axis is taken away whole (suppressed), or the axis is cut out of the weights (ablated). Selectivity is the "
-            "squared correlation of each colour's error with a power of its similarity to red: the second for the "
-            "suppression, the third for the cut."
+            "Noisy labels (about 86 in 96,064 visits) turn red towards the first axis, and all latents are "
+            "pushed away from close neighbours; the pulls are switched off before training ends. Then what "
+            "points along the first axis is taken away whole (suppressed), or the axis is cut out of the "
+            "weights (ablated). Selectivity is the squared correlation of each colour's error with a power "
+            "of its similarity to red: the second for the suppression, the third for the cut."
         ),
         model=Model(latent_dim=4),
         data=Data(space="rgb", labels={"red": SCARCE_RED}),
@@ -136,7 +137,7 @@ def anchored_alone() -> Recipe:
         edits=(projected(4), ablated(0)),
         views=dict.fromkeys(("baseline", "suppressed", "ablated"), ((1, 0, 2), (1, 2, 0), (2, 0, 3))),
         claims=(
-            drawn_faithfully(ROUGHLY),
+            drawn_faithfully(),
             lost("suppressed", ("red",), "suppressed, red is lost"),
             kept("suppressed", UNLIKE_RED, "suppressed, the colours that are unlike red are kept"),
             SelectivityClaim(
@@ -165,17 +166,18 @@ def planar() -> Recipe:
         name="2.7.1",
         title="Delete the plane of hues, over sixty seeds",
         question=(
-            "If a handful of noisy labels draw vibrant colours into a plane of the latent, does deleting that plane "
-            "delete hues and leave grays, the more so the more vibrant a colour is, and in how many seeds?"
+            "If a handful of noisy labels draw vibrant colours into a plane of the latent, does deleting "
+            "that plane delete hues and leave grays, the more so the more vibrant a colour is, and in how "
+            "many seeds?"
         ),
         method=_MODEL_AND_DATA
         + (
-            "Noisy labels (about 105 in 96,064 visits) draw vibrant colours into the plane of the first two axes, and all "
-            "latents are pushed away from close neighbours; no colour is anchored. The pulls are switched off before "
-            "training ends. Then the first two coordinates of the scaled latent are set to zero (suppressed), or the "
-            "two axes are cut out of the weights, by zeroing what writes and what reads them (ablated) or by removing "
-            "them (pruned). Selectivity is the squared correlation of each colour's error with its vibrancy to the "
-            "power of 2.3."
+            "Noisy labels (about 105 in 96,064 visits) draw vibrant colours into the plane of the first two "
+            "axes, and all latents are pushed away from close neighbours; no colour is anchored. The pulls "
+            "are switched off before training ends. Then the first two coordinates of the scaled latent are "
+            "set to zero (suppressed), or the two axes are cut out of the weights, by zeroing what writes "
+            "and what reads them (ablated) or by removing them (pruned). Selectivity is the squared "
+            "correlation of each colour's error with its vibrancy to the power of 2.3."
         ),
         model=Model(latent_dim=4),
         data=Data(space="rgb", labels={"vibrant": WeakLabel("vibrancy", power=8, scale=0.008)}),
@@ -200,7 +202,7 @@ def planar() -> Recipe:
             "pruned": ((0, 1, 0),),
         },
         claims=(
-            drawn_faithfully(ROUGHLY),
+            drawn_faithfully(),
             lost("suppressed", HUES, "suppressed, each of the twelve pure hues is lost"),
             lost("ablated", HUES, "ablated, each of the twelve pure hues is lost"),
             kept("ablated", GRAYS, "ablated, black, white and the grays are kept"),
