@@ -16,7 +16,7 @@ from jinja2 import Environment, StrictUndefined, Template
 from excise.errors import ExciseError, RunError
 from excise.experiments.catalogue import RECIPES
 from excise.experiments.pictures import pictures_of_run, pictures_of_sweep
-from excise.experiments.recipe import Recipe
+from excise.experiments.recipe import BASELINE, Recipe
 from excise.figures import Picture
 from excise.report.tables import number
 from excise.runs import Run, open_run
@@ -42,6 +42,7 @@ def build_report(path: Path) -> Path:
     sweep = run.sweep()
     try:
         if sweep is not None:
+            _report_chosen(run, sweep)
             pictures = pictures_of_sweep(recipe, sweep, run)
             content = {"sweep": _Sweep.of(sweep, run), "results": None, "rows": []}
         else:
@@ -77,6 +78,14 @@ def find_report(path: Path) -> Path:
     """
     report = path / "report.html"
     return report if report.exists() else build_report(path)
+
+
+def _report_chosen(run: Run, sweep: dict[str, Any]) -> None:
+    """The full report of the seed that stands for the sweep, in its own directory."""
+    chosen = sweep.get("chosen")
+    for row in sweep["rows"]:
+        if row["seed"] == chosen and not (run.path / row["run"] / "report.html").exists():
+            build_report(run.path / row["run"])
 
 
 @dataclass(frozen=True)
@@ -123,6 +132,11 @@ class _Sweep:
     keys: dict[str, str]
     summary: dict[str, dict[str, Any]]
     chosen: int | None
+    chosen_is: str
+    chosen_run: str
+    front: list[int]
+    best: int | None
+    worst: int | None
 
     @classmethod
     def of(cls, sweep: dict[str, Any], run: Run) -> "_Sweep":
@@ -131,7 +145,8 @@ class _Sweep:
             {**claim, "fails": [row["seed"] for row in rows if _fails(row, claim["claim"])]}
             for claim in sweep["claims"]
         ]
-        headings = {".max_mse": "largest", ".median_mse": "median"}
+        headings = {".selectivity": "selectivity", ".max_mse": "largest", ".median_mse": "median"}
+        runs = {row["seed"]: row.get("run", "") for row in rows}
         keys = {
             key: f"{key.removesuffix(end)}, {heading}"
             for key in sweep["summary"]
@@ -147,6 +162,11 @@ class _Sweep:
             keys=keys,
             summary=sweep["summary"],
             chosen=sweep["chosen"],
+            chosen_is=sweep.get("chosen_is", ""),
+            chosen_run=runs.get(sweep["chosen"], ""),
+            front=sweep.get("front", []),
+            best=sweep.get("best"),
+            worst=sweep.get("worst"),
         )
 
 
@@ -187,11 +207,18 @@ def _color_rows(run: Run) -> list[dict[str, Any]]:
             {
                 "css": _css(here["named_output"].sel(condition=condition).to_numpy()),
                 "error": measured["named_colors"][str(color)],
+                "difference": _difference(results["conditions"], condition, str(color)),
             }
             for condition, measured in results["conditions"].items()
         ]
         rows.append({"name": str(color), "css": _css(here["named_input"].to_numpy()), "cells": cells})
     return rows
+
+
+def _difference(conditions: dict[str, Any], condition: str, color: str) -> float | None:
+    """How much more of an error a colour has than in the baseline; None in the baseline itself."""
+    here, before = (conditions[name]["named_colors"][color] for name in (condition, BASELINE))
+    return None if condition == BASELINE or None in (here, before) else here - before
 
 
 def _css(rgb: np.ndarray) -> str:

@@ -12,6 +12,7 @@ from excise.experiments.catalogue.common import (
     half_faithful,
     kept,
     lost,
+    seen,
     softened,
     term,
 )
@@ -19,7 +20,7 @@ from excise.experiments.recipe import Data, Model, Recipe
 
 __all__ = ["anchor_red_alone", "anchor_red_and_hues"]
 
-_VIEWS = dict.fromkeys(("baseline", "suppressed", "repelled"), ((1, 0, 2), (1, 2, 0), (1, 3, 0)))
+_VIEWS = seen(("baseline", "suppressed", "repelled"), (1, 0, 2), (1, 2, 0), (1, 3, 0))
 _CLAIMS = (
     drawn_faithfully(),
     lost("suppressed", ("red",), "suppressed, red is lost"),
@@ -85,8 +86,8 @@ def anchor_red_alone() -> Recipe:
             "An autoencoder of 263 parameters learns the 3,600 colours of an HSV grid in 3,001 steps; its "
             "latent of four dimensions is scaled to length 1. Noisy labels pull the scaled latents of red to "
             "the first axis, and all are pushed away from close neighbours; before scaling, latents are "
-            "drawn to length 1. No other colour has a place. The pulls are switched off before training "
-            "ends. "
+            "drawn to length 1. No other colour is given a place, and the pulls are switched off before "
+            "training ends. "
         )
         + _EDITS,
         model=Model(latent_dim=4),

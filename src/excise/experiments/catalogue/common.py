@@ -1,5 +1,6 @@
 """What several recipes share: levels for claims, terms, edits, and the schedules that lie beside the source."""
 
+from collections.abc import Iterable
 from importlib.resources import files
 
 from excise.anchoring import Regularizer, Separate
@@ -29,6 +30,7 @@ __all__ = [
     "projected",
     "pruned",
     "same_function",
+    "seen",
     "softened",
     "term",
 ]
@@ -52,13 +54,13 @@ NEAR_RED = ("yellow", "magenta")
 """The hues 60 degrees from red, which share a full channel with it."""
 
 RED = WeakLabel("redness", power=10, scale=0.5)
-"""Of the HSV grid's experiments: a pure red is labelled at half of its visits, 0.24 % of all visits are."""
+"""How the HSV grid is labelled: a pure red at half of its visits, which makes 0.24 % of all visits."""
 
 VIBRANT = WeakLabel("vibrancy", power=100, scale=0.5)
-"""Of the HSV grid's experiments: a pure hue is labelled at half of its visits, 1.9 % of all visits are."""
+"""How the HSV grid is labelled: a pure hue at half of its visits, which makes 1.9 % of all visits."""
 
 SCARCE_RED = WeakLabel("redness", power=8, scale=0.08)
-"""Of the RGB cubes' experiments: a pure red is labelled at 8 % of its visits, 0.09 % of all visits are."""
+"""How the RGB cubes are labelled: a pure red at 8 % of its visits, which makes less than 0.1 % of all visits."""
 
 SHORT_GRIDS = Grids(loss=(150, 24, 24), loss_hues=(-1 / 12, 13 / 12), display=(12, 4, 5))
 """Where the experiments over sixty seeds are measured: coarser, with the hues around red at both ends."""
@@ -114,6 +116,13 @@ def projected(latent_dim: int) -> Intervene:
         layer="bottleneck",
         intervention=Suppression(first_axis(latent_dim), BoundedFalloff(0, 1, 0)),
     )
+
+
+def seen(
+    conditions: Iterable[str], *views: tuple[int, int, int]
+) -> dict[str, tuple[tuple[int, int, int], ...]]:
+    """The same views of the latents for several conditions."""
+    return dict.fromkeys(conditions, views)
 
 
 def drawn_faithfully() -> ErrorClaim:

@@ -11,6 +11,7 @@ from excise.experiments.catalogue.common import (
     first_axis,
     kept,
     lost,
+    seen,
     softened,
     term,
 )
@@ -18,7 +19,7 @@ from excise.experiments.recipe import Data, Model, Recipe
 
 __all__ = ["inhibit_red", "inhibit_red_on_the_sphere", "inhibit_red_with_a_sigmoid"]
 
-_VIEWS = dict.fromkeys(("baseline", "suppressed", "repelled"), ((1, 0, 2), (1, 2, 0), (1, 3, 0)))
+_VIEWS = seen(("baseline", "suppressed", "repelled"), (1, 0, 2), (1, 2, 0), (1, 3, 0))
 _CLAIMS = (
     drawn_faithfully(),
     lost("suppressed", ("red",), "suppressed, red is lost"),
@@ -106,9 +107,9 @@ def _on_the_sphere(name: str, title: str, question: str, output: str, model: Mod
         method=(
             "An autoencoder of 263 parameters learns the 3,600 colours of an HSV grid in 3,001 steps; its "
             f"latent of four dimensions is scaled to length 1 before it is decoded. {output} The pulls act "
-            "on the latent before it is scaled: noisy labels pull red to the point (1, 0, 0, 0) and vibrant "
-            "colours into the plane of the first two axes, and all latents are drawn to length 1 and away "
-            "from close neighbours. The pulls are switched off before training ends. Then the scaled latent "
+            "on the latent before it is scaled, and are switched off before training ends: noisy labels "
+            "pull red to the point (1, 0, 0, 0) and vibrant colours into the plane of the first two axes, "
+            "and all latents are drawn to length 1 and away from close neighbours. Then the scaled latent "
             "is edited in the running model. Suppressed, it loses what points along the first axis, by a "
             "share that grows as the square of the alignment up to all of it. Repelled, it is turned away "
             "from that axis along a smooth curve, so that what pointed there lies 60 degrees off; what "

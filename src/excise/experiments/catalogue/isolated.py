@@ -14,13 +14,14 @@ from excise.experiments.catalogue.common import (
     half_faithful,
     kept,
     lost,
+    seen,
     term,
 )
 from excise.experiments.recipe import Data, Model, Recipe
 
 __all__ = ["delete_red_from_a_kept_axis", "delete_red_from_an_emptied_axis"]
 
-_VIEWS = dict.fromkeys(("baseline", "ablated"), ((1, 0, 2), (3, 0, 4), (2, 3, 4)))
+_VIEWS = seen(("baseline", "ablated"), (1, 0, 2), (3, 0, 4), (2, 3, 4))
 _CLAIMS = (
     drawn_faithfully(),
     lost("ablated", ("red",), "ablated, red is lost"),

@@ -18,6 +18,7 @@ from excise.experiments.catalogue.common import (
     projected,
     pruned,
     same_function,
+    seen,
     term,
 )
 from excise.experiments.recipe import (
@@ -82,7 +83,7 @@ def anchored() -> Recipe:
             ),
             ablated(0),
         ),
-        views=dict.fromkeys(("baseline", "suppressed", "repelled", "ablated"), ((1, 0, 2), (1, 2, 0))),
+        views=seen(("baseline", "suppressed", "repelled", "ablated"), (1, 0, 2), (1, 2, 0)),
         claims=(
             drawn_faithfully(),
             lost("suppressed", ("red",), "suppressed, red is lost"),
@@ -135,7 +136,7 @@ def anchored_alone() -> Recipe:
         dopesheet=dopesheet("2.5.1"),
         latent_layer="bottleneck",
         edits=(projected(4), ablated(0)),
-        views=dict.fromkeys(("baseline", "suppressed", "ablated"), ((1, 0, 2), (1, 2, 0), (2, 0, 3))),
+        views=seen(("baseline", "suppressed", "ablated"), (1, 0, 2), (1, 2, 0), (2, 0, 3)),
         claims=(
             drawn_faithfully(),
             lost("suppressed", ("red",), "suppressed, red is lost"),
