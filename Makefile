@@ -51,6 +51,7 @@ format: $(VENV)/.dev  ## let ruff rewrite what it can
 
 bench: $(VENV)/.bench  ## our training loop beside a plain Lightning loop; what a start costs
 	$(BIN)/python benchmarks/lightning_loop.py
+	$(BIN)/python benchmarks/sweep.py
 	$(BIN)/python benchmarks/startup.py
 
 clean:  ## remove .venv and caches; runs/ stays

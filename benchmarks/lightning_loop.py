@@ -45,6 +45,7 @@ class LightningAutoencoder(pl.LightningModule):
     def __init__(self, recipe: Recipe) -> None:
         super().__init__()
         self.model = recipe.model.build(generator(0, "init"))
+        self.labels = tuple(recipe.data.labels)
         self.terms = [term.build() for term in recipe.terms]
         self.schedule = {name: column.tolist() for name, column in recipe.schedule().timeline().table.items()}
         self.latents: dict[str, Tensor] = {}
@@ -67,8 +68,7 @@ class LightningAutoencoder(pl.LightningModule):
     def training_step(self, batch: tuple[Tensor, ...], batch_idx: int) -> Tensor:
         colors, *probabilities = batch
         labels = {
-            name: torch.bernoulli(chance)
-            for name, chance in zip(("red", "vibrant"), probabilities, strict=True)
+            name: torch.bernoulli(chance) for name, chance in zip(self.labels, probabilities, strict=True)
         }
         loss = nn.functional.mse_loss(self.model(colors), colors)
         self.log("reconstruction", loss)

@@ -183,7 +183,7 @@ def test_swatches_are_clipped_and_left_out_where_not_finite(parse: Callable[...,
 
 
 def test_a_terminal_shows_two_blocks_of_true_colour():
-    console = Console(width=200, force_terminal=True, color_system="truecolor", no_color=False)
+    console = Console(width=200, height=25, force_terminal=True, color_system="truecolor", no_color=False)
     with console.capture() as capture:
         console.print(as_rich(TABLE))
     title, _, red, gray, _ = capture.get().splitlines()

@@ -3,7 +3,7 @@
 Each model of the stack is dealt with as if it were alone. Where one model is trained, `pull` does the same work.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import torch
 from torch import Tensor
@@ -86,8 +86,19 @@ def stacked_shares(
     Returns:
         The shares `[model, batch]`, all 0 for a model none of whose samples counts, and the sums `[model]`; None when
         the batches carry no such label at all.
+
+    Raises:
+        ShapeError: a label is not `[model, batch]`.
     """
-    parts = [labels[label] * float(strength) for label, strength in affinities.items() if label in labels]
+    parts = []
+    for label, strength in affinities.items():
+        if label not in labels:
+            continue
+        if labels[label].ndim != 2:
+            raise ShapeError(
+                f"label {label!r} takes one value a sample, [batch]; {list(labels[label].shape[1:])} came."
+            )
+        parts.append(labels[label] * float(strength))
     if not parts:
         return None
     weights = sum(parts[1:], parts[0]).clamp(0, 1)
@@ -104,6 +115,8 @@ def _value_and_slope(term: Term, layer: Tensor, shares: Tensor | None) -> tuple[
             f"[batch, ..., latent]."
         )
     count = samples.numel()
+    if not count:
+        raise ShapeError(f"layer {term.layer!r} gives no sample (shape {list(layer.shape[1:])}).")
     flat = layer.reshape(models, count, layer.shape[-1])
     if flat.dtype in (torch.float16, torch.bfloat16):
         flat = flat.float()
@@ -128,7 +141,7 @@ def _by_autograd(term: Term, flat: Tensor, shares: Tensor, shape: torch.Size) ->
     """The same for a regularizer that is a plain function, which is given one model's activations at a time."""
     with torch.enable_grad():
         leaf = flat.clone().requires_grad_()
-        values = torch.vmap(term.regularizer)(leaf.view(shape))
+        values = _of_each(term.regularizer, leaf.view(shape))
         if values.shape != shape[:-1]:
             raise ShapeError(
                 f"term {term.name!r}: a regularizer gives one value a sample: activations {list(shape[1:])} to values "
@@ -137,6 +150,14 @@ def _by_autograd(term: Term, flat: Tensor, shares: Tensor, shape: torch.Size) ->
         value = (values.flatten(1) * shares.to(values.dtype)).sum(dim=-1)
         slope = torch.autograd.grad(value.sum(), leaf, allow_unused=True)[0] if value.requires_grad else None
     return value.detach(), torch.zeros_like(flat) if slope is None else slope
+
+
+def _of_each(function: Callable[[Tensor], Tensor], stacked: Tensor) -> Tensor:
+    """What a function makes of each model's activations: at once where it can be batched, else one by one."""
+    try:
+        return torch.vmap(function)(stacked)
+    except RuntimeError:  # It draws random numbers, or branches on values.
+        return torch.stack([function(one) for one in stacked])
 
 
 def check_layers(terms: Iterable[Term], activations: Mapping[str, Tensor]) -> None:

@@ -5,14 +5,26 @@ from safetensors import SafetensorError
 from safetensors.torch import load_model
 from torch import nn
 
-from excise.errors import RunError
+from excise.errors import ExciseError, RunError
 from excise.experiments.conditions import conditions_of
 from excise.experiments.measure import picture_arrays
 from excise.experiments.recipe import Recipe
 from excise.runs import Run, save_arrays
 from excise.seeding import generator
 
-__all__ = ["arrays_of", "restore_model"]
+__all__ = ["arrays_of", "recipe_of", "restore_model"]
+
+
+def recipe_of(run: Run) -> Recipe:
+    """The recipe that a run was of.
+
+    Raises:
+        RunError: its spec is no recipe of this version.
+    """
+    try:
+        return Recipe.model_validate(run.spec)
+    except (ValueError, ExciseError) as error:
+        raise RunError(f"{run.path / 'spec.json'} is no recipe of this version of excise: {error}") from error
 
 
 def restore_model(recipe: Recipe, run: Run) -> nn.Module:

@@ -1,21 +1,13 @@
-"""What is claimed of the shapes of interventions, and how each claim is measured on what was drawn."""
+"""The shapes of interventions, and what is claimed of them: each claim names what is measured, and its threshold."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-import numpy as np
-import torch
-import xarray as xr
 from pydantic import Field, PlainSerializer, PlainValidator
 
 from excise.errors import ExciseError, UnknownNameError
 from excise.experiments.frozen import Frozen
 from excise.interventions import (
-    BezierMapper,
     BoundedFalloff,
-    Falloff,
-    LinearMapper,
     Mapper,
     Repulsion,
     Suppression,
@@ -23,7 +15,7 @@ from excise.interventions import (
     from_spec,
 )
 
-__all__ = ["DIRECTION", "KinkClaim", "Shape", "ShapeClaim", "judge_shapes", "kinks", "shapes_measured"]
+__all__ = ["DIRECTION", "KinkClaim", "Shape", "ShapeClaim", "edit_by"]
 
 DIRECTION = (1.0, 0.0)
 """The concept's direction in the plane in which shapes are drawn."""
@@ -87,177 +79,8 @@ class KinkClaim(Frozen):
     times: float = Field(gt=0, lt=1)
 
 
-def edit_by(profile: Falloff | Mapper) -> Suppression | Repulsion:
+def edit_by(profile: Profile) -> Suppression | Repulsion:
     """The edit of latents `[..., 2]` along `DIRECTION` that has this profile."""
     if isinstance(profile, Mapper):
         return Repulsion(DIRECTION, profile)
     return Suppression(DIRECTION, profile)
-
-
-def shapes_measured(claim: ShapeClaim, shapes: Sequence[Shape]) -> list[Shape]:
-    """The shapes that a claim is about."""
-    return [shape for shape in shapes if isinstance(shape.profile, _MEASURES[claim.measure].of)]
-
-
-def judge_shapes(
-    claims: Sequence[ShapeClaim | KinkClaim], shapes: Sequence[Shape], arrays: xr.Dataset
-) -> list[dict[str, Any]]:
-    """A row for each claim: what was claimed, the worst that was measured, the threshold, and whether it held.
-
-    Args:
-        claims: what is claimed.
-        shapes: of which shapes.
-        arrays: what was drawn of them, as `excise.experiments.shapes.draw` makes it.
-    """
-    return [
-        _judge_kink(claim, shapes, arrays)
-        if isinstance(claim, KinkClaim)
-        else _judge_shape(claim, shapes, arrays)
-        for claim in claims
-    ]
-
-
-def kinks(shapes: Sequence[Shape], arrays: xr.Dataset, kind: type[Mapper]) -> dict[str, float]:
-    """By how much the slope of each mapper of this kind jumps where it starts."""
-    return {
-        shape.name: _kink(shape.profile, arrays["new_alignment"].sel(repulsion=shape.name))
-        for shape in shapes
-        if isinstance(shape.profile, kind)
-    }
-
-
-def _judge_shape(claim: ShapeClaim, shapes: Sequence[Shape], arrays: xr.Dataset) -> dict[str, Any]:
-    measure = _MEASURES[claim.measure]
-    details = {shape.name: measure.take(shape, arrays) for shape in shapes_measured(claim, shapes)}
-    return _row(claim.claim, details, details, claim.threshold, measure.words)
-
-
-def _judge_kink(claim: KinkClaim, shapes: Sequence[Shape], arrays: xr.Dataset) -> dict[str, Any]:
-    smooth, kinked = (kinks(shapes, arrays, kind) for kind in (BezierMapper, LinearMapper))
-    words = f"{claim.times:g} x the smallest jump of slope of a linear mapper"
-    return _row(claim.claim, smooth, smooth | kinked, claim.times * min(kinked.values()), words)
-
-
-def _row(
-    claim: str, judged: dict[str, float], details: dict[str, float], threshold: float, words: str
-) -> dict[str, Any]:
-    # Python's own max passes over a NaN that is not the first.
-    value = float(np.max(list(judged.values())))
-    return {
-        "claim": claim,
-        "measured": value,
-        "holds": "at most",
-        "threshold": threshold,
-        "threshold_is": words,
-        "passed": value <= threshold,
-        "details": details,
-    }
-
-
-def _touched(before: np.ndarray, after: np.ndarray) -> float:
-    """How many latents `[n, 2]` differ in any bit."""
-    bits = [np.ascontiguousarray(latents).view(np.int64) for latents in (before, after)]
-    return float((bits[0] != bits[1]).any(axis=-1).sum())
-
-
-def _ring(shape: Shape, arrays: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
-    return arrays["before"].to_numpy(), arrays["after"].sel(shape=shape.name).to_numpy()
-
-
-def _touched_up_to(alignment: float, shape: Shape, arrays: xr.Dataset) -> float:
-    before, after = _ring(shape, arrays)
-    there = before @ np.array(DIRECTION) <= alignment
-    return _touched(before[there], after[there])
-
-
-def _touched_at_no_strength(shape: Shape, arrays: xr.Dataset) -> float:
-    assert isinstance(shape.profile, BoundedFalloff)
-    before = arrays["before"].to_numpy()
-    edit = edit_by(replace(shape.profile, strength=0))
-    return _touched(before, edit(torch.tensor(before)).numpy())
-
-
-def _length_gained(shape: Shape, arrays: xr.Dataset) -> float:
-    before, after = (np.linalg.norm(latents, axis=-1) for latents in _ring(shape, arrays))
-    return float((after - before).max())
-
-
-def _length_changed(shape: Shape, arrays: xr.Dataset) -> float:
-    before, after = (np.linalg.norm(latents, axis=-1) for latents in _ring(shape, arrays))
-    return float(np.abs(after - before).max())
-
-
-def _strength(shape: Shape, arrays: xr.Dataset) -> np.ndarray:
-    return arrays["strength"].sel(suppression=shape.name).to_numpy()
-
-
-def _strength_lost(shape: Shape, arrays: xr.Dataset) -> float:
-    return max(0.0, float(-np.diff(_strength(shape, arrays)).min()))
-
-
-def _strength_missed(shape: Shape, arrays: xr.Dataset) -> float:
-    assert isinstance(shape.profile, BoundedFalloff)
-    return abs(float(_strength(shape, arrays)[-1]) - shape.profile.strength)
-
-
-def _above_end(shape: Shape, arrays: xr.Dataset) -> float:
-    assert isinstance(shape.profile, Mapper)
-    _, after = _ring(shape, arrays)
-    ring = (after @ np.array(DIRECTION)) / np.linalg.norm(after, axis=-1)
-    line = arrays["new_alignment"].sel(repulsion=shape.name).to_numpy()
-    return max(0.0, float(np.concatenate([ring, line]).max()) - shape.profile.end)
-
-
-def _end_slope_missed(shape: Shape, arrays: xr.Dataset) -> float:
-    assert isinstance(shape.profile, BezierMapper)
-    values = arrays["new_alignment"].sel(repulsion=shape.name).to_numpy()[-3:]
-    # The one-sided difference over three points, whose error falls with the square of their distance.
-    slope = (3 * values[2] - 4 * values[1] + values[0]) / (2 * _spacing(arrays))
-    return abs(float(slope) - shape.profile.end_slope)
-
-
-def _kink(profile: Profile, values: xr.DataArray) -> float:
-    assert isinstance(profile, Mapper)
-    alignment, spacing = values["alignment"].to_numpy(), _spacing(values)
-    jumps = np.abs(np.diff(values.to_numpy(), n=2)) / spacing
-    return float(jumps[np.abs(alignment[1:-1] - profile.start) < 1.5 * spacing].max())
-
-
-def _spacing(arrays: xr.Dataset | xr.DataArray) -> float:
-    return 2 / (arrays.sizes["alignment"] - 1)
-
-
-@dataclass(frozen=True)
-class _Measure:
-    """How something is measured.
-
-    Attributes:
-        of: the profiles that it can be measured of.
-        words: what the number is.
-        take: measures one shape.
-    """
-
-    of: type | tuple[type, ...]
-    words: str
-    take: Callable[[Shape, xr.Dataset], float]
-
-
-_MEASURES: dict[str, _Measure] = {
-    "touched away": _Measure(
-        (Falloff, Mapper),
-        "latents of which any bit changed",
-        lambda shape, arrays: _touched_up_to(0, shape, arrays),
-    ),
-    "touched below start": _Measure(
-        (Falloff, Mapper),
-        "latents of which any bit changed",
-        lambda shape, arrays: _touched_up_to(shape.profile.start, shape, arrays),
-    ),
-    "touched at no strength": _Measure(Falloff, "latents of which any bit changed", _touched_at_no_strength),
-    "length gained": _Measure(Falloff, "by which any latent grew", _length_gained),
-    "strength lost on the way": _Measure(Falloff, "by which the strength fell", _strength_lost),
-    "strength missed at the end": _Measure(Falloff, "off the stated strength", _strength_missed),
-    "length changed": _Measure(Mapper, "by which any length changed", _length_changed),
-    "alignment above end": _Measure(Mapper, "beyond the stated end", _above_end),
-    "end slope missed": _Measure(BezierMapper, "off the stated slope", _end_slope_missed),
-}

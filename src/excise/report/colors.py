@@ -17,7 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from excise.errors import ShapeError, UnknownNameError
-from excise.report.tables import number
+from excise.numerals import number
 
 __all__ = ["ColorRow", "ColorTable", "Edited", "as_html", "as_latex", "as_markdown", "as_rich"]
 
@@ -92,7 +92,7 @@ class ColorTable:
         Args:
             results: the content of its `results.json`.
             colors: the colours to show by name, in the order of the rows; sRGB `[3]` in [0, 1].
-            outputs: what each condition draws of each colour, sRGB `[3]`; what is missing has no swatch.
+            outputs: what each condition draws of each colour, sRGB `[3]`; the baseline has no swatches.
             title: in place of one that names the recipe and the seed, which stands where it is empty.
 
         Raises:
@@ -190,7 +190,7 @@ def _cells(table: ColorTable, differences_only: bool) -> Iterator[list[tuple[str
 def _shown(value: float | None, *, signed: bool = False) -> str:
     if value is None or not math.isfinite(value):
         return number(None)
-    text = number(value + 0.0)  # Adding 0 turns -0 into 0.
+    text = number(value + 0.0, 3, padded=True)  # Adding 0 turns -0 into 0.
     return f"+{text}" if signed and value > 0 else text
 
 

@@ -13,10 +13,13 @@ from typing import Any
 import numpy as np
 from jinja2 import Environment, StrictUndefined, Template
 
-from excise.errors import ExciseError, RunError
+from excise.errors import RunError
 from excise.experiments.catalogue import RECIPES
 from excise.experiments.pictures import pictures_of_run, pictures_of_sweep
+from excise.experiments.pictures_of_shapes import pictures_of_shapes
 from excise.experiments.recipe import BASELINE, Recipe
+from excise.experiments.restore import recipe_of
+from excise.experiments.shapes import ShapesRecipe, shapes_of
 from excise.figures import Picture
 from excise.report.tables import number
 from excise.runs import Run, open_run
@@ -38,10 +41,14 @@ def build_report(path: Path) -> Path:
         RunError: there is no run, it has no results yet, or the report cannot be written.
     """
     run = open_run(path)
-    recipe = _recipe(run)
+    shapes = shapes_of(run)
+    recipe = shapes or recipe_of(run)
     sweep = run.sweep()
     try:
-        if sweep is not None:
+        if isinstance(recipe, ShapesRecipe):
+            pictures = pictures_of_shapes(run.arrays())
+            content = {"sweep": None, "results": run.results(), "rows": []}
+        elif sweep is not None:
             _report_chosen(run, sweep)
             pictures = pictures_of_sweep(recipe, sweep, run)
             content = {"sweep": _Sweep.of(sweep, run), "results": None, "rows": []}
@@ -190,13 +197,6 @@ def _saved(picture: Picture, folder: Path) -> tuple[Path, Path]:
     return picture.save(folder)
 
 
-def _recipe(run: Run) -> Recipe:
-    try:
-        return Recipe.model_validate(run.spec)
-    except (ValueError, ExciseError) as error:
-        raise RunError(f"{run.path / 'spec.json'} is no recipe of this version of excise: {error}") from error
-
-
 def _color_rows(run: Run) -> list[dict[str, Any]]:
     """For each named colour: itself, and what each condition draws, as CSS colours with the error."""
     arrays, results = run.arrays(), run.results()
@@ -226,25 +226,28 @@ def _css(rgb: np.ndarray) -> str:
     return f"rgb({red} {green} {blue})"
 
 
-def _commands(recipe: Recipe, run: Run) -> tuple[str | None, str]:
+def _commands(recipe: Recipe | ShapesRecipe, run: Run) -> tuple[str | None, str]:
     """How to run it again: from the catalogue, where it holds this very recipe, and from the files of the run."""
     seeds, seed = run.environment.get("seeds"), run.environment.get("seed", 0)
-    command = None
-    if recipe.name in RECIPES and RECIPES[recipe.name]().spec() == run.spec:
-        command = f"excise run {recipe.name} --seed {seeds[0] if seeds else seed}"
-        command += f" --seeds {len(seeds)}" if seeds else ""
-    start = f"run_sweep(recipe, {seeds}" if seeds else f"run_recipe(recipe, {seed}"
-    module = "sweep import run_sweep" if seeds else "pipeline import run_recipe"
+    if isinstance(recipe, ShapesRecipe):
+        options, imports, start = "", ("shapes import ShapesRecipe, run_shapes",), "run_shapes(recipe"
+    elif seeds:
+        options = f" --seed {seeds[0]} --seeds {len(seeds)}"
+        imports, start = ("recipe import Recipe", "sweep import run_sweep"), f"run_sweep(recipe, {seeds}"
+    else:
+        options = f" --seed {seed}"
+        imports, start = ("pipeline import run_recipe", "recipe import Recipe"), f"run_recipe(recipe, {seed}"
+    known = recipe.name in RECIPES and RECIPES[recipe.name]().spec() == run.spec
+    kind = type(recipe).__name__
     lines = (
         "from pathlib import Path",
-        f"from excise.experiments.{module}",
-        "from excise.experiments.recipe import Recipe",
+        *(f"from excise.experiments.{imported}" for imported in imports),
         "from excise.report.page import build_report",
         "",
-        'recipe = Recipe.model_validate_json(Path("spec.json").read_text(encoding="utf-8"))',
+        f'recipe = {kind}.model_validate_json(Path("spec.json").read_text(encoding="utf-8"))',
         f'{start}, Path("again"), then=build_report)',
     )
-    return command, "\n".join(lines)
+    return f"excise run {recipe.name}{options}" if known else None, "\n".join(lines)
 
 
 def _facts(environment: dict[str, Any]) -> dict[str, str]:

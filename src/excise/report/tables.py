@@ -15,7 +15,7 @@ from rich.table import Table
 
 from excise import numerals
 
-__all__ = ["number", "print_doctor", "print_recipes", "print_run", "print_sweep"]
+__all__ = ["number", "plain_console", "print_doctor", "print_recipes", "print_run", "print_sweep"]
 
 _UNWRAPPED = 10_000
 """A width in columns that no row reaches."""
@@ -31,7 +31,7 @@ def number(value: float | None) -> str:
 
 def print_recipes(recipes: Sequence[Any], console: Console | None = None) -> None:
     """Each recipe with its title and question."""
-    console = console or _console()
+    console = console or plain_console()
     for recipe in recipes:
         console.print(f"[bold]{escape(recipe.name)}[/bold]  {escape(recipe.title)}", highlight=False)
         console.print(
@@ -40,17 +40,12 @@ def print_recipes(recipes: Sequence[Any], console: Console | None = None) -> Non
 
 
 def print_run(results: Mapping[str, Any], console: Console | None = None) -> None:
-    """A run's errors by condition, and its verdicts."""
-    console = console or _console()
-    conditions = results["conditions"]
-    table = _table("", *conditions)
-    for key, label in _LOSSES.items():
-        table.add_row(label, *[number(condition[key]) for condition in conditions.values()])
-    for color in next(iter(conditions.values()), {"named_colors": ()})["named_colors"]:
-        values = [condition["named_colors"].get(color) for condition in conditions.values()]
-        table.add_row(escape(color), *map(number, values))
-    _title(console, f"recipe {results['recipe']}, seed {results['seed']}: reconstruction error")
-    console.print(table)
+    """A run's errors by condition, or the numbers of the shapes that it drew; and its verdicts."""
+    console = console or plain_console()
+    if shapes := results.get("shapes"):
+        _print_shapes(results["recipe"], shapes, console)
+    else:
+        _print_errors(results, console)
     rows = [
         (
             "[green]passed[/green]" if claim["passed"] else "[red]FAILED[/red]",
@@ -67,7 +62,7 @@ def print_run(results: Mapping[str, Any], console: Console | None = None) -> Non
 
 def print_sweep(sweep: Mapping[str, Any], console: Console | None = None) -> None:
     """A sweep's medians and spread, in how many seeds each claim held, and which seeds failed."""
-    console = console or _console()
+    console = console or plain_console()
     rows = sweep["rows"]
     _title(console, f"recipe {sweep['recipe']}, {_count(len(rows), 'seed')}: reconstruction error")
     if sweep["summary"]:
@@ -111,10 +106,35 @@ def print_doctor(facts: Mapping[str, str], console: Console | None = None) -> No
     table = Table.grid(padding=(0, 2, 0, 0))
     for name, fact in facts.items():
         table.add_row(f"[dim]{escape(name)}[/dim]", escape(fact))
-    (console or _console()).print(table)
+    (console or plain_console()).print(table)
 
 
-def _console() -> Console:
+def _print_errors(results: Mapping[str, Any], console: Console) -> None:
+    """The largest and the median error, and that of each named colour, by condition."""
+    conditions = results["conditions"]
+    table = _table("", *conditions)
+    for key, label in _LOSSES.items():
+        table.add_row(label, *[number(condition[key]) for condition in conditions.values()])
+    for color in next(iter(conditions.values()), {"named_colors": ()})["named_colors"]:
+        values = [condition["named_colors"].get(color) for condition in conditions.values()]
+        table.add_row(escape(color), *map(number, values))
+    _title(console, f"recipe {results['recipe']}, seed {results['seed']}: reconstruction error")
+    console.print(table)
+
+
+def _print_shapes(recipe: str, shapes: Mapping[str, Any], console: Console) -> None:
+    """By the angle to the concept's direction, what each shape measures: strengths and new alignments apart."""
+    for measures in dict.fromkeys(shape["measures"] for shape in shapes.values()):
+        rows = {name: shape["by_degrees"] for name, shape in shapes.items() if shape["measures"] == measures}
+        table = _table("", *[f"{angle}°" for angle in next(iter(rows.values()))])
+        for name, values in rows.items():
+            table.add_row(escape(name), *map(number, values.values()))
+        _title(console, f"recipe {recipe}: {measures} by angle to the direction")
+        console.print(table)
+
+
+def plain_console() -> Console:
+    """The terminal, or a file or pipe into which nothing is wrapped."""
     console = Console()
     return console if console.is_terminal else Console(width=_UNWRAPPED)
 

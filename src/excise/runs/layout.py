@@ -34,6 +34,13 @@ class _Verdict(_Part):
     details: dict[str, float | None]
 
 
+class _Shape(_Part):
+    """What an intervention does at some angles, in degrees, to the concept's direction."""
+
+    measures: str
+    by_degrees: dict[str, float | None]
+
+
 class _Spread(_Part):
     median: float | None
     min: float | None
@@ -98,6 +105,7 @@ class ResultsFile(_Part):
     conditions: dict[str, _Condition]
     claims: list[_Verdict]
     validation: dict[str, float | None] = {}
+    shapes: dict[str, _Shape] = {}
 
 
 class SweepFile(_Part):

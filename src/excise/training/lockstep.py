@@ -43,7 +43,9 @@ def fit_lockstep(
     """Train models of one architecture in place, all at once; see `fit` for what each training is.
 
     Where they cannot be stacked (they differ in shape, draw random numbers as dropout does, branch on values, or the
-    stream's batches differ in size) they are trained one after the other instead, and a warning says why.
+    stream's batches differ in size) they are trained one after the other instead, and a warning says why; observers
+    are then told of each training from its first step on. A stacked parameter that a step does not reach has a
+    gradient of 0 there, where `fit` has none.
 
     Args:
         models: one a seed, each with its own initial weights.
@@ -60,10 +62,11 @@ def fit_lockstep(
         validation: what is measured on a fixed batch, and how often.
 
     Returns:
-        One outcome a seed, in order.
+        One outcome a seed, in order. A model whose training failed is not to be used: its weights may be NaN.
 
     Raises:
-        SettingError: there are no models, or not as many as seeds, or a seed comes twice; and as in `fit`.
+        SettingError: there are no models, or not as many as seeds, or a seed or a model comes twice; and as in
+            `fit`.
         UnknownLayerError, UnknownLabelError, ShapeError, ScheduleError, CaptureError: as in `fit`.
 
     Warns:
@@ -74,6 +77,8 @@ def fit_lockstep(
             f"lockstep takes one model a seed, and distinct seeds; {len(models)} models and the seeds "
             f"{list(seeds)} came."
         )
+    if len({id(model) for model in models}) != len(models):
+        raise SettingError("lockstep takes a model of its own for each seed; one model came twice.")
     if log_every < 1:
         raise SettingError(f"log_every is at least 1; {log_every} came.")
     anchoring = Anchoring([]) if anchoring is None else anchoring

@@ -97,9 +97,7 @@ def fit(
             anchoring.attach(model, stream.labels) as terms,
         ):
             for step in range(num_steps):
-                batch = next(batches)
-                if device.type != "cpu":
-                    batch = _moved(batch, device)
+                batch = on_device(next(batches), device)
                 for group in optimise.param_groups:
                     group["lr"] = rates[step]
                 value = objective(model(batch.inputs), batch)
@@ -119,7 +117,8 @@ def fit(
                 if validated or step % log_every == 0 or step == num_steps - 1:
                     held = {}
                     if validated and validation is not None:
-                        held = measure_validation(model, anchoring, objective, validation.batch)
+                        held_out = on_device(validation.batch, device)
+                        held = measure_validation(model, anchoring, objective, held_out)
                     log.add(step, loss=loss, objective=value, rate=rates[step], terms=terms, validation=held)
     finally:
         for module, mode in modes:
@@ -198,6 +197,9 @@ def _own_randomness(seed: int, device: torch.device) -> Iterator[None]:
         yield
 
 
-def _moved(batch: Batch, device: torch.device) -> Batch:
+def on_device(batch: Batch, device: torch.device) -> Batch:
+    """The batch where the model is; on a CPU the batch itself."""
+    if device.type == "cpu":
+        return batch
     labels = {name: label.to(device) for name, label in batch.labels.items()}
     return Batch(batch.inputs.to(device), batch.targets.to(device), labels)

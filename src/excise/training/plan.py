@@ -1,11 +1,12 @@
-"""How long a training takes, and its learning rate at every step: by the schedule, or as the caller says."""
+"""How long a training takes, and what holds at every step of it: the learning rate and the weight of each term."""
 
 import math
 
 from excise.anchoring import Anchoring
 from excise.errors import ScheduleError, SettingError
+from excise.schedule import Timeline
 
-__all__ = ["count_steps", "learning_rates"]
+__all__ = ["count_steps", "learning_rates", "term_weights"]
 
 LEARNING_RATE = "lr"
 
@@ -47,8 +48,23 @@ def learning_rates(anchoring: Anchoring, lr: float | None, num_steps: int) -> li
         assert lr is not None
         rates = [lr] * num_steps
     else:
-        column = timeline.table[LEARNING_RATE].tolist()[:num_steps]
-        rates = column + column[-1:] * (num_steps - len(column))
+        rates = _held(timeline, LEARNING_RATE, num_steps)
     if not all(math.isfinite(rate) and rate >= 0 for rate in rates):
         raise SettingError(f"a learning rate is finite and at least 0; {min(rates)} to {max(rates)} came.")
     return rates
+
+
+def term_weights(anchoring: Anchoring, num_steps: int) -> dict[str, list[float]]:
+    """The weight of each term at each step; past the end of a schedule the last holds, without a column it is 1."""
+    timeline = anchoring.timeline
+    return {
+        term.name: [1.0] * num_steps
+        if timeline is None or term.name not in timeline.properties
+        else _held(timeline, term.name, num_steps)
+        for term in anchoring.terms
+    }
+
+
+def _held(timeline: Timeline, name: str, num_steps: int) -> list[float]:
+    column = timeline.table[name].tolist()[:num_steps]
+    return column + column[-1:] * (num_steps - len(column))

@@ -2,7 +2,9 @@
 
 import copy
 import math
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -18,13 +20,18 @@ from excise.errors import ExciseError, SettingError, ShapeError
 from excise.seeding import generator
 from excise.stream import Batch, Stream, TensorStream
 from excise.training.flat import FlatParameters
+from excise.training.loop import on_device
+from excise.training.plan import term_weights
 from excise.training.stack_log import StackLog
 from excise.training.validation import Validation, term_values
 
 __all__ = ["CannotStackError", "Stack", "Task"]
 
 _CLOSE = 1e-3
-"""How near, beside the size of the outputs, a stacked forward pass comes to that of one model alone."""
+"""How near, beside the size of the numbers, a stacked forward pass comes to that of one model alone."""
+
+_OUTPUT = ""
+"""Where, beside layers and buffers, the model's output stands: a name that no module has."""
 
 State = dict[str, Tensor]
 
@@ -53,7 +60,7 @@ class Stack:
         task: what they are trained on.
 
     Raises:
-        CannotStackError: they differ in shape or settings.
+        CannotStackError: they differ in shape.
         SettingError: they have nothing to train.
     """
 
@@ -63,20 +70,18 @@ class Stack:
         # A batched product of one matrix takes another path than one of several, and rounds otherwise.
         copies = 2 if len(models) == 1 else 1
         self.models = list(models) * copies
-        self.base = copy.deepcopy(self.models[0]).train()
-        try:
+        if len({tuple(model.state_dict()) for model in models}) > 1:
+            raise CannotStackError("they have different parameters.")
+        with _refusals_told():
+            self.base = copy.deepcopy(self.models[0]).train()
             parameters, self.buffers = stack_module_state(self.models)
-        except (RuntimeError, ValueError) as error:
-            raise CannotStackError(_first_line(error)) from error
         self.flat = FlatParameters(parameters)
         if not self.flat.trained:
             raise SettingError(f"this {type(models[0]).__name__} has no parameter that requires a gradient.")
-        self.optimiser = self.flat.optimiser(task.optimizer, task.rates[0])
+        self.optimiser = self.flat.optimiser(task.optimizer)
         generators = [generator(seed, "data") for seed in seeds * copies]
         self.batches = _stacked_batches(task.stream, generators)
-        self.weights = {
-            term.name: _weights(task.anchoring, term.name, len(task.rates)) for term in task.anchoring.terms
-        }
+        self.weights = term_weights(task.anchoring, len(task.rates))
 
     def train(self, log: StackLog, log_every: int, validation: Validation | None) -> None:
         """Take every step of the training; what is logged goes to `log`.
@@ -85,7 +90,13 @@ class Stack:
             CannotStackError: the forward pass cannot be batched, or gives something else than alone.
         """
         num_steps = len(self.task.rates)
-        with suited_to(self.base), capture(self.base, self.task.anchoring.layers) as activations:
+        with (
+            warnings.catch_warnings(),
+            suited_to(self.base),
+            capture(self.base, self.task.anchoring.layers) as activations,
+        ):
+            # An operation that torch carries out model by model is slow, but right.
+            warnings.filterwarnings("ignore", message="There is a performance drop")
             for step in range(num_steps):
                 objectives, terms = self._step(step, activations)
                 if not math.isfinite((objectives + terms.totals).sum().item()):
@@ -122,10 +133,14 @@ class Stack:
         """Forward and backward: the objectives `[model]`, the terms, and gradients in place."""
         for group in self.optimiser.param_groups:
             group["lr"] = self.task.rates[step]
-        batch = next(self.batches)
-        objectives, outputs, captured = self._forward(activations, batch)
+        batch = on_device(next(self.batches), self.flat.trained[0].device)
+        with _refusals_told():
+            objectives, captured, output = torch.vmap(self._one(activations))(
+                self.flat.tensors, self.buffers, batch
+            )
+        activations.clear()
         if step == 0:
-            self._compare(outputs, batch)
+            self._compare(batch, captured | output)
             check_layers(self.task.anchoring.terms, captured)
         terms = StackedTerms(
             ((term, self.weights[term.name][step]) for term in self.task.anchoring.terms),
@@ -133,26 +148,18 @@ class Stack:
             batch.labels,
         )
         self.flat.clear_gradients()
-        torch.autograd.backward(
-            [objectives.sum(), *(captured[layer] for layer in terms.slopes)], [None, *terms.slopes.values()]
-        )
+        ends: list[tuple[Tensor, Tensor | None]] = [
+            (captured[layer], slope) for layer, slope in terms.slopes.items()
+        ]
+        if objectives.requires_grad or not ends:
+            ends.append((objectives.sum(), None))
+        torch.autograd.backward([end for end, _ in ends], [slope for _, slope in ends])
         return objectives.detach(), terms
 
-    def _forward(self, activations: Activations, batch: Batch) -> tuple[Tensor, Tensor, State]:
-        """The objectives `[model]`, the outputs, and what the layers with a term gave `[model, batch, ..., latent]`."""
-        try:
-            return torch.vmap(self._one(activations))(self.flat.tensors, self.buffers, batch)
-        except ExciseError:
-            raise
-        except (RuntimeError, ValueError, TypeError, NotImplementedError) as error:
-            raise CannotStackError(_first_line(error)) from error
-        finally:
-            activations.clear()
+    def _one(self, activations: Activations) -> Callable[[State, State, Batch], tuple[Tensor, State, State]]:
+        """The forward pass of one model, for vmap: its objective, what layers with a term gave, its output."""
 
-    def _one(self, activations: Activations) -> Callable[[State, State, Batch], tuple[Tensor, Tensor, State]]:
-        """The forward pass of one model, for vmap."""
-
-        def one(parameters: State, buffers: State, batch: Batch) -> tuple[Tensor, Tensor, State]:
+        def one(parameters: State, buffers: State, batch: Batch) -> tuple[Tensor, State, State]:
             output = functional_call(self.base, (parameters, buffers), (batch.inputs,))
             value = self.task.objective(output, batch)
             if not isinstance(value, Tensor) or value.ndim:
@@ -160,31 +167,43 @@ class Stack:
                 raise ShapeError(
                     f"the objective is a scalar tensor, such as a mean over the batch; {came} came."
                 )
-            return value, output, {layer: activations[layer] for layer in activations.layers}
+            captured = {layer: activations[layer] for layer in activations.layers}
+            return value, captured, {_OUTPUT: output} if isinstance(output, Tensor) else {}
 
         return one
 
-    def _compare(self, outputs: Tensor, batch: Batch) -> None:
-        """Hold the stacked outputs against those of the first and the last model, run by themselves."""
-        for index in sorted({0, len(self.models) - 1}):
-            alone = copy.deepcopy(self.models[index]).train()
-            with torch.no_grad():
+    def _compare(self, batch: Batch, stacked: State) -> None:
+        """Hold what the first stacked forward pass gave, and left in the buffers, against each model run by itself.
+
+        Raises:
+            CannotStackError: one of them differs.
+            CaptureError: a layer with a term overwrites its output, which stacking hides.
+        """
+        for index, model in enumerate(self.models):
+            with _refusals_told():
+                alone = copy.deepcopy(model).train()
+            with torch.no_grad(), capture(alone, self.task.anchoring.layers) as activations:
                 output = alone(batch.inputs[index])
-            stacked = outputs[index].detach()
-            size = float(output.abs().max()) if output.numel() else 0.0
-            if not torch.allclose(output, stacked, rtol=0, atol=_CLOSE * max(size, 1e-6), equal_nan=True):
-                raise CannotStackError(
-                    f"stacked, this {type(alone).__name__} computes something else than alone: outputs differ by "
-                    f"{float((output - stacked).abs().max()):.2g}."
-                )
+                found = {layer: activations[layer] for layer in activations.layers}
+            found |= dict(alone.named_buffers())
+            if isinstance(output, Tensor):
+                found[_OUTPUT] = output
+            for name, expected in found.items():
+                given = (stacked | self.buffers)[name][index].detach()
+                size = float(expected.abs().nan_to_num(0, 0, 0).max()) if expected.numel() else 0.0
+                if not torch.allclose(given, expected, rtol=0, atol=_CLOSE * max(size, 1e-6), equal_nan=True):
+                    raise CannotStackError(
+                        f"stacked, this {type(alone).__name__} computes something else than alone: {name or 'its output'} "
+                        f"differs by {float((given - expected).abs().max()):.2g}."
+                    )
 
     def _validate(self, activations: Activations, batch: Batch) -> list[dict[str, float]]:
         """The objective and each term on one batch, in evaluation mode, for each model."""
         self.base.eval()
         try:
-            with torch.no_grad():
+            with torch.no_grad(), _refusals_told():
                 one = self._one(activations)
-                values, _, captured = torch.vmap(lambda parameters, buffers: one(parameters, buffers, batch))(
+                values, captured, _ = torch.vmap(lambda parameters, buffers: one(parameters, buffers, batch))(
                     self.flat.tensors, self.buffers
                 )
         finally:
@@ -193,15 +212,6 @@ class Stack:
         labels = {name: label.expand(len(values), -1) for name, label in batch.labels.items()}
         terms = term_values(self.task.anchoring, captured, labels) if captured else [{} for _ in values]
         return [{"objective": value, **term} for value, term in zip(values.tolist(), terms, strict=True)]
-
-
-def _weights(anchoring: Anchoring, name: str, num_steps: int) -> list[float]:
-    """The weight of a term at each step; past the schedule's end the last holds."""
-    timeline = anchoring.timeline
-    if timeline is None or name not in timeline.properties:
-        return [1.0] * num_steps
-    column = timeline.table[name].tolist()[:num_steps]
-    return column + column[-1:] * (num_steps - len(column))
 
 
 def _stacked_batches(stream: Stream, generators: list[torch.Generator]) -> Iterator[Batch]:
@@ -213,19 +223,24 @@ def _stacked_batches(stream: Stream, generators: list[torch.Generator]) -> Itera
 def _stack_each(iterators: list[Iterator[Batch]]) -> Iterator[Batch]:
     for batches in zip(*iterators, strict=False):
         names = [tuple(batch.labels) for batch in batches]
-        try:
-            if len(set(names)) > 1:
-                raise RuntimeError("the batches of two seeds carry different labels.")
+        if len(set(names)) > 1:
+            raise CannotStackError("the batches of two seeds carry different labels.")
+        with _refusals_told():
             inputs = torch.stack([batch.inputs for batch in batches])
             same = all(batch.targets is batch.inputs for batch in batches)
             targets = inputs if same else torch.stack([batch.targets for batch in batches])
             labels = {name: torch.stack([batch.labels[name] for batch in batches]) for name in names[0]}
-        except RuntimeError as error:
-            raise CannotStackError(_first_line(error)) from error
         yield Batch(inputs, targets, labels)
     raise CannotStackError("the stream ended before the training did.")
 
 
-def _first_line(error: Exception) -> str:
-    text = str(error).strip().splitlines()
-    return text[0] if text else type(error).__name__
+@contextmanager
+def _refusals_told() -> Iterator[None]:
+    """Let what torch refuses to do with a stack be the reason why these models are not trained as one."""
+    try:
+        yield
+    except ExciseError:
+        raise
+    except (RuntimeError, ValueError, TypeError) as error:
+        text = str(error).strip().splitlines()
+        raise CannotStackError(text[0] if text else type(error).__name__) from error

@@ -4,6 +4,7 @@ import math
 import time
 from dataclasses import replace
 
+import torch
 from torch import Tensor
 
 from excise.anchoring.stacked import StackedTerms
@@ -37,8 +38,9 @@ class StackLog:
 
     def blame(self, step: int, objectives: Tensor, terms: StackedTerms) -> None:
         """Note, for each model whose loss has just stopped being finite, which part of it did."""
-        for index in range(len(self.seeds)):
-            if index in self.errors:
+        suspects = torch.isfinite(objectives + terms.totals).logical_not().nonzero().flatten().tolist()
+        for index in suspects:
+            if index in self.errors or index >= len(self.seeds):
                 continue
             parts = {"objective": objectives[index].item()}
             parts |= {
@@ -46,6 +48,8 @@ class StackLog:
                 for name, values in terms.values.items()
                 if not terms.skipped(name, index)
             }
+            if isinstance(terms.totals, Tensor):
+                parts["the weighted sum of the terms"] = terms.totals[index].item()
             for name, value in parts.items():
                 if not math.isfinite(value):
                     self.errors[index] = NonFiniteError(name, step, value)

@@ -20,11 +20,14 @@ from excise.experiments.catalogue.isolated import (
     delete_red_from_an_emptied_axis,
 )
 from excise.experiments.catalogue.isolated_sweeps import isolated, isolated_without_anti_anchor
+from excise.experiments.catalogue.shapes import draw_shapes
 from excise.experiments.catalogue.sweeps import anchored, anchored_alone, planar
 from excise.experiments.recipe import Recipe
+from excise.experiments.shapes import ShapesRecipe
 
 __all__ = [
     "RECIPES",
+    "TRAININGS",
     "anchor_red_alone",
     "anchor_red_and_hues",
     "anchored",
@@ -34,6 +37,7 @@ __all__ = [
     "delete_red_from_an_emptied_axis",
     "delete_vibrancy",
     "delete_warmth",
+    "draw_shapes",
     "find_recipe",
     "inhibit_red",
     "inhibit_red_on_the_sphere",
@@ -43,7 +47,7 @@ __all__ = [
     "planar",
 ]
 
-RECIPES: Mapping[str, Callable[[], Recipe]] = MappingProxyType(
+TRAININGS: Mapping[str, Callable[[], Recipe]] = MappingProxyType(
     {
         "2.2": inhibit_red,
         "2.3": inhibit_red_on_the_sphere,
@@ -62,10 +66,15 @@ RECIPES: Mapping[str, Callable[[], Recipe]] = MappingProxyType(
         "2.10.1": isolated_without_anti_anchor,
     }
 )
+"""Every recipe that trains a model by its name, in the order of the series."""
+
+RECIPES: Mapping[str, Callable[[], Recipe | ShapesRecipe]] = MappingProxyType(
+    {"2.1": draw_shapes, **TRAININGS}
+)
 """Every recipe by its name, in the order of the series."""
 
 
-def find_recipe(name: str) -> Recipe:
+def find_recipe(name: str) -> Recipe | ShapesRecipe:
     """The recipe of that name.
 
     Raises:
