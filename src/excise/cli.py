@@ -177,6 +177,37 @@ def table(
     print_colors(color_table_of(run), form, differences_only=differences)
 
 
+@app.command(name="reproduce")
+def reproduce(*, quick: bool = False, out: Path = Path("runs"), write_docs: bool = False) -> None:
+    """Show our figures beside the published ones, row by row, with a verdict; run what they are of first.
+
+    Args:
+        quick: with few seeds, which finds gross differences only.
+        out: where run directories are made; sweeps that lie there finished are not run again.
+        write_docs: also write docs/reproduction.md; a whole reproduction in a checkout of excise does so anyway.
+    """
+    from excise.experiments.reproduction import open_reproduction_path, parts_of
+    from excise.experiments.reproduction import reproduce as carry_out
+    from excise.report.reproduction import build_reproduction, print_reproduction
+    from excise.report.reproduction_markdown import docs_of_checkout, write_markdown
+    from excise.training.progress import progress_for
+
+    parts = parts_of(quick=quick)
+    path = open_reproduction_path(parts, out, quick=quick)
+    with (
+        progress_for(sys.stderr) as progress,
+        _saying_what_is_kept(path, "the same command goes on from there"),
+    ):
+        made = carry_out(parts, out, path, quick=quick, progress=progress, then=build_reproduction)
+    print_reproduction(made)
+    print(f"\nreport: {path / 'reproduction.html'}")
+    docs = Path("docs") if write_docs else None if quick else docs_of_checkout(Path())
+    if docs is not None:
+        print(f"written: {write_markdown(path, docs / 'reproduction.md')}")
+    if any(part.finished == 0 for part in made.carried):
+        sys.exit(FAILED)
+
+
 @app.command(name="report")
 def report(run: Positional[Path]) -> None:
     """Draw the figures of a finished run again and rewrite its report.

@@ -84,7 +84,11 @@ def test_the_slope_of_a_bezier_is_that_of_its_curve(mapper: BezierMapper):
     assert torch.autograd.gradcheck(mapped, inside)
 
 
-@pytest.mark.parametrize("shape", [*MAPPERS, BoundedFalloff(0.5, 1, 2)], ids=str)
+@pytest.mark.parametrize(
+    "shape",
+    [*MAPPERS, BoundedFalloff(0.5, 1, 2)],
+    ids=lambda shape: f"{type(shape).__name__}-{shape.start:.1f}",
+)
 def test_the_slope_of_one_alignment_is_its_slope_in_a_batch(shape: Mapper | BoundedFalloff):
     batch = torch.linspace(0.01, 0.99, 30, dtype=torch.float64, requires_grad=True)
     (slopes,) = torch.autograd.grad(shape(batch).sum(), batch)

@@ -6,15 +6,48 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from torch import nn
+
 from excise.errors import ExciseError, NonFiniteError, RunError
 from excise.experiments.conditions import conditions_of
 from excise.experiments.measure import measure
 from excise.experiments.pipeline import Trained, train, validation_of
 from excise.experiments.recipe import Recipe
 from excise.runs import Record, Run, open_run
+from excise.seeding import generator
 from excise.training import Snapshot
 
-__all__ = ["failure_of", "finished_run", "run_chunk", "sweep_leftovers"]
+__all__ = ["failure_of", "finished_run", "plan_chunks", "run_chunk", "sweep_leftovers"]
+
+
+_MOST = 32
+"""Seeds a chunk: more of them no longer fit a core's cache together, and cost more each."""
+
+_FEWEST = 4
+"""Seeds a chunk below which another process costs more than it saves."""
+
+_SHARE = 0.25
+"""The share of the free memory that all chunks together may take."""
+
+
+def plan_chunks(recipe: Recipe, seeds: Sequence[int], workers: int) -> list[list[int]]:
+    """The seeds in groups that are trained together: as many groups as workers, or more where memory asks for it."""
+    if not seeds:
+        return []
+    count = max(1, min(workers, len(seeds) // _FEWEST))
+    at_once = min(workers, len(seeds))
+    largest = min(_MOST, max(1, int(_SHARE * _free_memory() / at_once / _bytes_a_seed(recipe))))
+    count = max(count, -(-len(seeds) // largest))
+    if count > workers > 1:
+        count = -(-count // workers) * workers
+    count = min(count, len(seeds))
+    size, longer = divmod(len(seeds), count)
+    chunks, start = [], 0
+    for index in range(count):
+        end = start + size + (index < longer)
+        chunks.append(list(seeds[start:end]))
+        start = end
+    return chunks
 
 
 def run_chunk(
@@ -51,10 +84,10 @@ def run_chunk(
 
 
 def finished_run(path: Path, seed: int) -> Run | None:
-    """The finished run of a seed, if its results can be read."""
+    """The finished run of a seed, if it is whole: its results and weights can be read, and are this seed's."""
     for run in _runs(path, seed):
         try:
-            if run.status["status"] == "finished" and run.results():
+            if run.status["status"] == "finished" and run.results()["seed"] == seed and _has_weights(run):
                 return run
         except RunError:
             continue
@@ -87,6 +120,16 @@ def _write_run(recipe: Recipe, trained: Trained, path: Path, environment: Mappin
         record.save_results(measure(recipe, trained.seed, conditions, validation_of(trained.outcome)))
 
 
+def _has_weights(run: Run) -> bool:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(run.path / "model.safetensors", framework="np") as weights:
+            return bool(weights.keys())
+    except (OSError, SafetensorError):
+        return False
+
+
 def _runs(path: Path, seed: int) -> list[Run]:
     runs = []
     for directory in sorted(path.glob(f"seed-{seed}*")):
@@ -111,3 +154,20 @@ def _move(partial: Path, place: Path) -> None:
         partial.rename(place)
     except OSError as error:
         raise RunError(f"cannot make {place}: {error.strerror or error}.") from error
+
+
+def _bytes_a_seed(recipe: Recipe) -> int:
+    """About how much memory one seed of a stack takes: weights with their optimiser, activations, pairs of a batch."""
+    model = recipe.model.build(generator(0, "init"))
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    widths = sum(module.out_features for module in model.modules() if isinstance(module, nn.Linear))
+    batch = recipe.data.batch_size
+    return 4 * (6 * parameters + 6 * batch * widths + 8 * batch * batch)
+
+
+def _free_memory() -> int:
+    """Bytes of memory that are free; where that cannot be told, 2 GiB."""
+    try:
+        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (ValueError, OSError, AttributeError):
+        return 2 * 2**30

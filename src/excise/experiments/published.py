@@ -123,10 +123,21 @@ class SelectiveShare:
 
 @dataclass(frozen=True)
 class Times:
-    """How many seconds the originals took: a single run of 3,001 steps, and a sweep of sixty seeds at least and most."""
+    """How long the originals took.
 
+    Attributes:
+        steps: of a single run.
+        single_run: seconds that it took.
+        seeds: of a sweep.
+        sweep: seconds that it took, at least and at most.
+        containers: on up to how many machines of one processor the sweep ran at once.
+    """
+
+    steps: int
     single_run: float
+    seeds: int
     sweep: tuple[float, float]
+    containers: int
 
 
 def sources() -> dict[str, str]:
@@ -212,7 +223,13 @@ def times() -> Times:
     """How long the originals took."""
     data: Mapping[str, Any] = _json("times.json")
     sweep = data["sweep"]
-    return Times(data["single_run"]["seconds"], (sweep["seconds_low"], sweep["seconds_high"]))
+    return Times(
+        steps=data["single_run"]["steps"],
+        single_run=data["single_run"]["seconds"],
+        seeds=sweep["seeds"],
+        sweep=(sweep["seconds_low"], sweep["seconds_high"]),
+        containers=sweep["containers_at_most"],
+    )
 
 
 def _exists(name: str) -> bool:

@@ -1,5 +1,6 @@
 """The shapes of interventions, and what is claimed of them: each claim names what is measured, and its threshold."""
 
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
 from pydantic import Field, PlainSerializer, PlainValidator
@@ -26,8 +27,10 @@ Profile = BoundedFalloff | Mapper
 def _load_profile(value: object) -> Profile:
     if isinstance(value, Profile):
         return value
+    if not isinstance(value, Mapping):
+        raise ValueError(f"a falloff or a mapper is a table with a `kind`; {value!r} came.")
     try:
-        loaded = from_spec(value)  # pyright: ignore[reportArgumentType] - it says itself what is no table
+        loaded = from_spec(value)
     except UnknownNameError:
         raise
     except ExciseError as error:
@@ -65,7 +68,7 @@ class ShapeClaim(Frozen):
         "alignment above end",
         "end slope missed",
     ]
-    threshold: float = Field(default=0, ge=0)
+    threshold: float = Field(default=0.0, ge=0)
 
 
 class KinkClaim(Frozen):

@@ -4,17 +4,20 @@ Each seed is a run directory of its own inside the sweep's, the same as if it ha
 interrupted, or killed, goes on where it stopped: what is finished is kept.
 """
 
+import contextlib
 import json
-from collections.abc import Callable, Sequence
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from excise.errors import RunError, SettingError
-from excise.experiments.chunk import failure_of, finished_run, sweep_leftovers
+from excise.experiments.chunk import failure_of, finished_run, plan_chunks, sweep_leftovers
 from excise.experiments.pipeline import check_edits
 from excise.experiments.recipe import Recipe
 from excise.experiments.summary import summarise_sweep
-from excise.experiments.workers import cores, plan_chunks, run_chunks
+from excise.experiments.workers import cores, run_chunks
 from excise.runs import Record, Run, new_run_path, open_run
 from excise.runs.environment import describe_environment
 from excise.runs.files import write_json
@@ -48,7 +51,7 @@ def run_sweep(
     Raises:
         SettingError: no seeds, or one twice, or no worker.
         SurgeryError: an edit of the recipe cannot be made on its model; found before the training.
-        RunError: the directory cannot be written, or holds a run of another recipe.
+        RunError: the directory cannot be written, holds a run of another recipe, or is being run by another process.
     """
     if not seeds or len(set(seeds)) != len(seeds):
         raise SettingError(f"a sweep takes at least one seed, each once; {list(seeds)} came.")
@@ -57,11 +60,13 @@ def run_sweep(
     progress = progress or SilentProgress()
     processes = cores() if workers is None else workers
     spec = recipe.spec()
-    environment = {**describe_environment(), "seeds": list(seeds)}
-    resume = (path / "status.json").exists()
-    if resume:
-        _require_same(open_run(path), spec)
-    with Record(path, spec, environment, resume=resume):
+    environment = describe_environment()
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(_held(path))
+        resume = (path / "status.json").exists()
+        if resume:
+            _require_same(open_run(path), spec)
+        stack.enter_context(Record(path, spec, {**environment, "seeds": list(seeds)}, resume=resume))
         check_edits(recipe)
         sweep_leftovers(path)
         pending = [
@@ -73,6 +78,7 @@ def run_sweep(
             chunks = plan_chunks(recipe, pending, processes)
             run_chunks(recipe, chunks, path, environment, workers=processes, progress=progress)
         finally:
+            sweep_leftovers(path)
             sweep = summarise_sweep(recipe, seeds, path)
             write_json(path / "sweep.json", sweep)
         progress.stage("summing up")
@@ -82,7 +88,7 @@ def run_sweep(
 
 
 def open_sweep_path(recipe: Recipe, seeds: Sequence[int], out: Path, *, fresh: bool = False) -> Path:
-    """Where a sweep goes: on in the newest unfinished one of this recipe and these seeds, or in a new directory.
+    """Where a sweep goes: on in the newest of this recipe and these seeds if that is unfinished, or a new directory.
 
     Args:
         recipe: what is to be run.
@@ -91,24 +97,71 @@ def open_sweep_path(recipe: Recipe, seeds: Sequence[int], out: Path, *, fresh: b
         fresh: True starts a new directory whatever is there.
 
     Raises:
-        RunError: the newest unfinished sweep of that name and those seeds was started with another recipe; the
-            difference is shown.
+        SettingError: no seeds.
+        RunError: the newest sweep of that name and those seeds is unfinished, but was started with another recipe, in
+            which case the difference is shown, or its files are damaged.
     """
-    for directory in sorted((out / recipe.name).glob("*-seeds*"), reverse=True):
-        if fresh:
-            break
+    if not seeds:
+        raise SettingError("a sweep takes at least one seed; none came.")
+    what = f"seeds{seeds[0]}-{seeds[-1]}"
+    for directory in [] if fresh else sorted((out / recipe.name).glob("*-seeds*"), reverse=True):
         try:
             run = open_run(directory)
-        except RunError:
+        except RunError as error:
+            # One that was killed as it started has nothing to lose, and is passed over.
+            if f"-{what}-" in f"{directory.name}-" and any(directory.glob("seed-*")):
+                raise _instead(error) from None
             continue
-        if run.environment.get("seeds") != list(seeds) or run.status["status"] == "finished":
+        if run.environment.get("seeds") != list(seeds):
             continue
+        if run.status["status"] == "finished":
+            break
         try:
             _require_same(run, recipe.spec())
         except RunError as error:
-            raise RunError(f"{error} Start anew with --fresh, or remove that directory.") from None
+            raise _instead(error) from None
         return directory
-    return new_run_path(out, recipe.name, f"seeds{seeds[0]}-{seeds[-1]}")
+    return new_run_path(out, recipe.name, what)
+
+
+@contextlib.contextmanager
+def _held(path: Path) -> Iterator[None]:
+    """Make the sweep's directory and hold it, so that no second process runs the same sweep at the same time.
+
+    The system lets go of it when this process ends, in whatever way. Windows has no such locks on directories.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        directory = None if sys.platform == "win32" else os.open(path, os.O_RDONLY)
+    except OSError as error:
+        raise RunError(
+            f"cannot make the run directory {path}: {error.strerror or error}. "
+            f"Choose a directory that you can write to with --out."
+        ) from error
+    try:
+        if sys.platform != "win32" and directory is not None:
+            _lock(directory, path)
+        yield
+    finally:
+        if directory is not None:
+            os.close(directory)
+
+
+def _lock(directory: int, path: Path) -> None:
+    import fcntl
+
+    try:
+        fcntl.flock(directory, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise RunError(
+            f"another process is running the sweep in {path}; wait for it, or start another with --fresh."
+        ) from None
+    except OSError:
+        pass  # This file system has no locks.
+
+
+def _instead(error: RunError) -> RunError:
+    return RunError(f"{error} Start anew with --fresh, or remove that directory.")
 
 
 def _require_same(run: Run, spec: object) -> None:

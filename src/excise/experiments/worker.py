@@ -1,7 +1,8 @@
 """A process of its own for chunks of a sweep: `python -m excise.experiments.worker`, spoken to through its pipes.
 
-It reads its task as one line of JSON, and writes what happens as lines of JSON. When its standard input ends, because
-whoever started it has gone, it ends at once: a sweep that was killed leaves nothing running.
+It reads its task as one line of JSON, and writes what happens as lines of JSON; what else would go to its standard
+output goes to standard error. When its standard input ends, because whoever started it has gone, it ends at once: a
+sweep that was killed leaves nothing running.
 """
 
 import json
@@ -24,7 +25,8 @@ __all__ = ["main"]
 def main() -> None:
     """Carry out the one task that stands in standard input."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that waits for this one.
-    out = sys.stdout
+    out = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     task = json.loads(sys.stdin.readline())
     threading.Thread(target=_end_with, args=(sys.stdin,), daemon=True).start()
 
@@ -45,6 +47,7 @@ def main() -> None:
             task["seeds"],
             Path(task["path"]),
             task["environment"],
+            log_every=task["log_every"],
             on_step=step,
             on_seed=lambda seed: tell(kind="seed", seed=seed),
             notify=lambda note: tell(kind="note", note=note),

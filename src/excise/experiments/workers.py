@@ -1,5 +1,6 @@
 """Carries out the chunks of a sweep: one chunk here, several in processes of their own, one a core."""
 
+import contextlib
 import json
 import os
 import queue
@@ -11,25 +12,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from torch import nn
-
 from excise.errors import RunError
 from excise.experiments.chunk import run_chunk
 from excise.experiments.recipe import Recipe
-from excise.seeding import generator
 from excise.training import Snapshot
 from excise.training.progress import SilentProgress
 
-__all__ = ["cores", "plan_chunks", "run_chunks"]
-
-_MOST = 32
-"""Seeds a chunk: more of them no longer fit a core's cache together, and cost more each."""
-
-_FEWEST = 4
-"""Seeds a chunk below which another process costs more than it saves."""
-
-_SHARE = 0.25
-"""The share of the free memory that all chunks together may take."""
+__all__ = ["cores", "run_chunks"]
 
 
 def cores() -> int:
@@ -37,25 +26,6 @@ def cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
-
-
-def plan_chunks(recipe: Recipe, seeds: Sequence[int], workers: int) -> list[list[int]]:
-    """The seeds in groups that are trained together: as many groups as workers, or more where memory asks for it."""
-    if not seeds:
-        return []
-    count = max(1, min(workers, len(seeds) // _FEWEST))
-    largest = min(_MOST, max(1, int(_SHARE * _free_memory() / count / _bytes_a_seed(recipe))))
-    count = max(count, -(-len(seeds) // largest))
-    if count > workers > 1:
-        count = -(-count // workers) * workers
-    count = min(count, len(seeds))
-    size, longer = divmod(len(seeds), count)
-    chunks, start = [], 0
-    for index in range(count):
-        end = start + size + (index < longer)
-        chunks.append(list(seeds[start:end]))
-        start = end
-    return chunks
 
 
 def run_chunks(
@@ -75,7 +45,7 @@ def run_chunks(
         ExciseError: what a chunk could not go on with.
     """
     display = _Display(chunks, recipe.schedule().timeline().num_steps, progress)
-    if workers == 1 or len(chunks) == 1:
+    if workers == 1 or len(chunks) <= 1:
         for index, seeds in enumerate(chunks):
             run_chunk(
                 recipe,
@@ -88,7 +58,13 @@ def run_chunks(
                 notify=display.note,
             )
         return
-    _run_in_processes(recipe, chunks, path, environment, workers=workers, display=display)
+    settings = {
+        "recipe": recipe.spec(),
+        "path": str(path),
+        "environment": dict(environment),
+        "log_every": log_every,
+    }
+    _run_in_processes([{**settings, "seeds": list(seeds)} for seeds in chunks], workers, display)
 
 
 class _Display:
@@ -104,7 +80,7 @@ class _Display:
         self.notes: set[str] = set()
 
     def step(self, chunk: int, snapshot: Snapshot) -> None:
-        self.done[chunk] = (snapshot.step + 1) * self.sizes[chunk]
+        self.done[chunk] = max(self.done[chunk], (snapshot.step + 1) * self.sizes[chunk])
         self.progress(
             Snapshot(
                 step=sum(self.done) - 1,
@@ -128,69 +104,89 @@ class _Display:
             self.progress.stage(note)
 
 
-def _run_in_processes(
-    recipe: Recipe,
-    chunks: Sequence[Sequence[int]],
-    path: Path,
-    environment: Mapping[str, Any],
-    *,
-    workers: int,
-    display: _Display,
-) -> None:
-    waiting = list(enumerate(chunks))
-    running: dict[int, subprocess.Popen[str]] = {}
-    messages: queue.Queue[tuple[int, dict[str, Any] | None]] = queue.Queue()
+def _run_in_processes(tasks: Sequence[dict[str, Any]], workers: int, display: _Display) -> None:
+    waiting = list(enumerate(tasks))
+    running: dict[int, _Worker] = {}
+    messages: Messages = queue.Queue()
     try:
         while waiting or running:
             while waiting and len(running) < workers:
-                index, seeds = waiting.pop(0)
-                task = {
-                    "recipe": recipe.spec(),
-                    "seeds": list(seeds),
-                    "path": str(path),
-                    "environment": dict(environment),
-                }
-                running[index] = _start(task)
-                threading.Thread(target=_listen, args=(index, running[index], messages), daemon=True).start()
+                index, task = waiting.pop(0)
+                running[index] = _Worker(index, messages)
+                running[index].begin(task)
             index, message = messages.get()
-            if message is None:
-                code = running.pop(index).wait()
-                if code:
-                    raise RunError(
-                        f"a worker process of the sweep died (exit status {code}); the same command goes on with the "
-                        f"seeds that are not finished."
-                    )
-            else:
+            if message is not None:
                 _take(index, message, display)
+            elif code := running.pop(index).end():
+                raise _death_of_a_worker(f"exit status {code}")
     finally:
-        for process in running.values():
-            process.kill()
-            process.wait()
+        for worker in running.values():
+            worker.kill()
 
 
-def _start(task: dict[str, Any]) -> subprocess.Popen[str]:
-    process = subprocess.Popen(
-        [sys.executable, "-m", "excise.experiments.worker"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        encoding="utf-8",
+Messages = queue.Queue[tuple[int, dict[str, Any] | None]]
+"""What worker processes tell, each with the index of its chunk; None when one has ended."""
+
+
+class _Worker:
+    """A process for one chunk, and the thread that listens to it.
+
+    Raises:
+        RunError: the process cannot be started.
+    """
+
+    def __init__(self, index: int, messages: Messages) -> None:
+        try:
+            # In a session of its own it does not get the terminal's Ctrl-C, not even while it starts.
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "excise.experiments.worker"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                encoding="utf-8",
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise RunError(f"cannot start a worker process: {error.strerror or error}.") from error
+        self._thread = threading.Thread(target=self._listen, args=(index, messages), daemon=True)
+        self._thread.start()
+
+    def begin(self, task: dict[str, Any]) -> None:
+        """Give the process its task."""
+        assert self.process.stdin is not None
+        try:
+            self.process.stdin.write(json.dumps(task) + "\n")
+            self.process.stdin.flush()
+        except OSError as error:
+            raise _death_of_a_worker(error.strerror or str(error)) from error
+
+    def end(self) -> int:
+        """Wait for the end of the process; its exit status."""
+        self._thread.join()
+        for pipe in (self.process.stdin, self.process.stdout):
+            assert pipe is not None
+            with contextlib.suppress(OSError):  # What a dead process has not read.
+                pipe.close()
+        return self.process.wait()
+
+    def kill(self) -> None:
+        """End the process at once."""
+        self.process.kill()
+        self.end()
+
+    def _listen(self, index: int, messages: Messages) -> None:
+        assert self.process.stdout is not None
+        try:
+            for line in self.process.stdout:
+                with contextlib.suppress(ValueError):  # A process that is killed leaves half a line.
+                    messages.put((index, json.loads(line)))
+        finally:
+            messages.put((index, None))
+
+
+def _death_of_a_worker(how: str) -> RunError:
+    return RunError(
+        f"a worker process of the sweep died ({how}); the same command goes on with the seeds that are not finished."
     )
-    assert process.stdin is not None
-    process.stdin.write(json.dumps(task) + "\n")
-    process.stdin.flush()
-    return process
-
-
-def _listen(
-    index: int,
-    process: subprocess.Popen[str],
-    messages: "queue.Queue[tuple[int, dict[str, Any] | None]]",
-) -> None:
-    assert process.stdout is not None
-    for line in process.stdout:
-        messages.put((index, json.loads(line)))
-    messages.put((index, None))
 
 
 def _take(index: int, message: dict[str, Any], display: _Display) -> None:
@@ -215,20 +211,3 @@ def _take(index: int, message: dict[str, Any], display: _Display) -> None:
             display.note(message["note"])
         case _:
             raise RunError(f"{message['type']}: {message['error']}")
-
-
-def _bytes_a_seed(recipe: Recipe) -> int:
-    """About how much memory one seed of a stack takes: weights with their optimiser, activations, pairs of a batch."""
-    model = recipe.model.build(generator(0, "init"))
-    parameters = sum(parameter.numel() for parameter in model.parameters())
-    widths = sum(module.out_features for module in model.modules() if isinstance(module, nn.Linear))
-    batch = recipe.data.batch_size
-    return 4 * (6 * parameters + 6 * batch * widths + 8 * batch * batch)
-
-
-def _free_memory() -> int:
-    """Bytes of memory that are free; where that cannot be told, 2 GiB."""
-    try:
-        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (ValueError, OSError, AttributeError):
-        return 2 * 2**30

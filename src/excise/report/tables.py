@@ -124,7 +124,9 @@ def _print_errors(results: Mapping[str, Any], console: Console) -> None:
 
 def _print_shapes(recipe: str, shapes: Mapping[str, Any], console: Console) -> None:
     """By the angle to the concept's direction, what each shape measures: strengths and new alignments apart."""
-    for measures in dict.fromkeys(shape["measures"] for shape in shapes.values()):
+    for index, measures in enumerate(dict.fromkeys(shape["measures"] for shape in shapes.values())):
+        if index:
+            console.print()
         rows = {name: shape["by_degrees"] for name, shape in shapes.items() if shape["measures"] == measures}
         table = _table("", *[f"{angle}°" for angle in next(iter(rows.values()))])
         for name, values in rows.items():

@@ -70,7 +70,7 @@ class Stack:
         # A batched product of one matrix takes another path than one of several, and rounds otherwise.
         copies = 2 if len(models) == 1 else 1
         self.models = list(models) * copies
-        if len({tuple(model.state_dict()) for model in models}) > 1:
+        if len({_names(model) for model in models}) > 1:
             raise CannotStackError("they have different parameters.")
         with _refusals_told():
             self.base = copy.deepcopy(self.models[0]).train()
@@ -106,11 +106,9 @@ class Stack:
                 self.optimiser.step()
                 validated = validation is not None and validation.is_due(step, num_steps)
                 if validated or step % log_every == 0 or step == num_steps - 1:
-                    held = (
-                        self._validate(activations, validation.batch)
-                        if validated and validation is not None
-                        else []
-                    )
+                    held: list[dict[str, float]] = []
+                    if validated and validation is not None:
+                        held = self._validate(activations, validation.batch)
                     weights = {name: column[step] for name, column in self.weights.items()}
                     log.add(
                         step,
@@ -180,11 +178,11 @@ class Stack:
             CaptureError: a layer with a term overwrites its output, which stacking hides.
         """
         for index, model in enumerate(self.models):
-            with _refusals_told():
+            with _refusals_told(), torch.no_grad():
                 alone = copy.deepcopy(model).train()
-            with torch.no_grad(), capture(alone, self.task.anchoring.layers) as activations:
-                output = alone(batch.inputs[index])
-                found = {layer: activations[layer] for layer in activations.layers}
+                with capture(alone, self.task.anchoring.layers) as activations:
+                    output = alone(batch.inputs[index])
+                    found = {layer: activations[layer] for layer in activations.layers}
             found |= dict(alone.named_buffers())
             if isinstance(output, Tensor):
                 found[_OUTPUT] = output
@@ -193,12 +191,13 @@ class Stack:
                 size = float(expected.abs().nan_to_num(0, 0, 0).max()) if expected.numel() else 0.0
                 if not torch.allclose(given, expected, rtol=0, atol=_CLOSE * max(size, 1e-6), equal_nan=True):
                     raise CannotStackError(
-                        f"stacked, this {type(alone).__name__} computes something else than alone: {name or 'its output'} "
-                        f"differs by {float((given - expected).abs().max()):.2g}."
+                        f"stacked, this {type(alone).__name__} computes something else than alone: "
+                        f"{name or 'its output'} differs by {float((given - expected).abs().max()):.2g}."
                     )
 
     def _validate(self, activations: Activations, batch: Batch) -> list[dict[str, float]]:
         """The objective and each term on one batch, in evaluation mode, for each model."""
+        batch = on_device(batch, self.flat.trained[0].device)
         self.base.eval()
         try:
             with torch.no_grad(), _refusals_told():
@@ -232,6 +231,10 @@ def _stack_each(iterators: list[Iterator[Batch]]) -> Iterator[Batch]:
             labels = {name: torch.stack([batch.labels[name] for batch in batches]) for name in names[0]}
         yield Batch(inputs, targets, labels)
     raise CannotStackError("the stream ended before the training did.")
+
+
+def _names(model: nn.Module) -> tuple[str, ...]:
+    return tuple(name for name, _ in (*model.named_parameters(), *model.named_buffers()))
 
 
 @contextmanager

@@ -39,6 +39,12 @@ LEVEL = 0.01
 RANK_LEVEL = 0.05
 """The same where a p-value is a rank among our seeds, of which there are too few for a lower one."""
 
+_ANYWHERE = 10.0
+"""By how many times one more seed of ours may lie away from the middle before the criterion says nothing."""
+
+_INSIDE = "inside our range"
+_TOO_FEW = "too few seeds of ours to tell"
+
 
 class Verdict(StrEnum):
     """What a comparison came to."""
@@ -59,53 +65,65 @@ class Judged(NamedTuple):
 
 
 def could_be_one_of(published: Printed, values: Sequence[float]) -> Judged:
-    """Whether one run's figure could be of one more seed of ours: Student's prediction interval in logarithms.
+    """Whether one run's figure lies among ours, or could be of one more seed: Student's t on logarithms.
+
+    Seeds so few, or so far apart, that one more could lie anywhere give no verdict on what lies outside their range.
 
     Args:
         published: the figure of one run.
         values: ours, one a seed, positive.
     """
-    criterion = f"the log of one more seed, by Student's t over ours: p of at least {LEVEL:g}"
-    logs = np.log([value for value in values if value > 0])
-    if len(logs) < 2 or len(logs) < len(values) or np.ptp(logs) == 0:
-        return Judged(Verdict.NOT_JUDGED, criterion, "too few seeds of ours to tell")
+    criterion = f"inside our range, or one more seed by Student's t on logs: p of at least {LEVEL:g}"
+    if len(values) < 2 or min(values) <= 0:
+        return Judged(Verdict.NOT_JUDGED, criterion, _TOO_FEW)
+    place = where_it_lies(published, values)
+    if place == _INSIDE:
+        return Judged(Verdict.AGREES, criterion, place)
+    logs = np.log(values)
     center = float(np.mean(logs))
     scale = float(np.std(logs, ddof=1)) * math.sqrt(1 + 1 / len(logs))
     reach = float(stats.t.isf(LEVEL / 2, len(logs) - 1)) * scale
-    distance = abs(math.log(published.nearest(math.exp(center))) - center)
-    finding = (
-        f"{where_it_lies(published, values)}; "
-        f"ours would agree with {number(math.exp(center - reach))} to {number(math.exp(center + reach))}"
-    )
-    return Judged(_verdict(distance <= reach), criterion, finding)
+    if reach > math.log(_ANYWHERE):
+        return Judged(Verdict.NOT_JUDGED, criterion, f"{place}; {_TOO_FEW}")
+    near = published.nearest(math.exp(center))
+    agrees = near > 0 and abs(math.log(near) - center) <= reach
+    between = f"{number(math.exp(center - reach))} and {number(math.exp(center + reach))}"
+    return Judged(_verdict(agrees), criterion, f"{place}; one more seed of ours lies between {between}")
 
 
 def inside_range(published: Printed, values: Sequence[float]) -> Judged:
-    """Whether one run's figure lies between the smallest and the largest of ours."""
-    criterion = "between our smallest and our largest"
-    if len(values) < 2:
-        return Judged(Verdict.NOT_JUDGED, criterion, "too few seeds of ours to tell")
-    inside = published.high >= min(values) and published.low <= max(values)
-    return Judged(_verdict(inside), criterion, where_it_lies(published, values))
+    """Whether one run's figure lies between the smallest and the largest of ours.
+
+    One more seed of n + 1 that are alike lies outside the others with a chance of 2 in n + 1: with so few seeds that
+    this is likely, what lies outside is not judged.
+    """
+    criterion = f"inside our range, where that had a chance of at least {1 - RANK_LEVEL:g}"
+    if not values:
+        return Judged(Verdict.NOT_JUDGED, criterion, _TOO_FEW)
+    place = where_it_lies(published, values)
+    if place == _INSIDE:
+        return Judged(Verdict.AGREES, criterion, place)
+    if 2 / (len(values) + 1) > RANK_LEVEL:
+        return Judged(Verdict.NOT_JUDGED, criterion, f"{place}; {_TOO_FEW}")
+    return Judged(Verdict.DIFFERS, criterion, place)
 
 
 def where_it_lies(published: Printed, values: Sequence[float]) -> str:
     """Where a figure lies against the smallest and the largest of ours, and by what factor outside, as words."""
     low, high = min(values), max(values)
     if published.low > high:
-        factor = f"{number(published.low / high)} times " if high > 0 else "above "
-        return f"{factor}our largest"
+        return f"{number(published.low / high, 3)} times our largest" if high > 0 else "above our largest"
     if published.high < low:
-        factor = f"{number(low / published.high)} times " if published.high > 0 else ""
+        factor = f"{number(low / published.high, 3)} times " if published.high > 0 else ""
         return f"{factor}below our smallest"
-    return "inside our range"
+    return _INSIDE
 
 
 def same_mean(mean: Printed, sd: Printed, count: int, values: Sequence[float]) -> Judged:
     """Whether two means agree, of theirs only mean, standard deviation and count are known: Welch's t-test."""
     criterion = f"Welch's t-test: p of at least {LEVEL:g}"
     if len(values) < 2:
-        return Judged(Verdict.NOT_JUDGED, criterion, "too few seeds of ours to tell")
+        return Judged(Verdict.NOT_JUDGED, criterion, _TOO_FEW)
     ours, spread = float(np.mean(values)), float(np.std(values, ddof=1))
     found = stats.ttest_ind_from_stats(
         mean.nearest(ours), sd.value, count, ours, spread, len(values), equal_var=False
@@ -123,7 +141,7 @@ def same_sd(sd: Printed, count: int, values: Sequence[float]) -> Judged:
     """
     criterion = f"F-test, its degrees of freedom corrected for our kurtosis: p of at least {LEVEL:g}"
     if len(values) < 4 or np.ptp(values) == 0:
-        return Judged(Verdict.NOT_JUDGED, criterion, "too few seeds of ours to tell")
+        return Judged(Verdict.NOT_JUDGED, criterion, _TOO_FEW)
     ours = float(np.std(values, ddof=1))
     excess = max(0.0, float(stats.kurtosis(values, bias=False)))
     fewer = 1 + excess / 2
@@ -153,8 +171,11 @@ def same_quantile(published: Printed, share: float, values: Sequence[float]) -> 
         values: ours, one a seed.
     """
     criterion = f"sign test: p of at least {LEVEL:g}"
-    if not values:
-        return Judged(Verdict.NOT_JUDGED, criterion, "no seed of ours finished")
+    lowest = min(
+        (stats.binomtest(below, len(values), share).pvalue for below in (0, len(values)) if values), default=1
+    )
+    if lowest >= LEVEL:
+        return Judged(Verdict.NOT_JUDGED, criterion, _TOO_FEW)
     exact = published.nearest(float(np.quantile(values, share)))
     below = sum(value < exact for value in values)
     p = float(stats.binomtest(below, len(values), share).pvalue)
@@ -188,7 +209,7 @@ def no_stranger(likeness: float, ours: Sequence[float]) -> Judged:
     """
     criterion = f"as like our chosen run as our other seeds are, by rank: p of at least {RANK_LEVEL:g}"
     if (len(ours) + 1) * RANK_LEVEL < 1 or math.isnan(likeness):
-        return Judged(Verdict.NOT_JUDGED, criterion, "too few seeds of ours to tell")
+        return Judged(Verdict.NOT_JUDGED, criterion, _TOO_FEW)
     stranger = sum(each <= likeness for each in ours)
     p = (stranger + 1) / (len(ours) + 1)
     finding = f"{stranger} of our {len(ours)} other seeds are no more like it, p = {number(p)}"

@@ -6,7 +6,7 @@ from excise.experiments import published
 from excise.experiments.published import Printed
 from excise.experiments.recipe import BASELINE
 from excise.experiments.reproduction.criteria import Judged, inside_range, no_stranger
-from excise.experiments.reproduction.rows import Row, Section, Sweep, chosen_row, median_and_range, row_of
+from excise.experiments.reproduction.rows import Row, Section, Sweep, median_and_range, row_of
 
 __all__ = ["colors_of_sweep"]
 
@@ -26,7 +26,7 @@ def colors_of_sweep(recipe: str, sweep: Sweep) -> list[Section]:
 
 def _section(recipe: str, condition: str, figures: dict[str, Printed], sweep: Sweep) -> Section:
     columns = _columns(condition, list(figures), sweep)
-    chosen = columns.get(chosen_row(sweep).get("seed"))
+    chosen = columns.get(sweep["chosen"])
     rows = []
     for index, (color, printed) in enumerate(figures.items()):
         values = [float(column[index]) for column in columns.values() if np.isfinite(column[index])]
@@ -39,14 +39,17 @@ def _section(recipe: str, condition: str, figures: dict[str, Printed], sweep: Sw
         rows += _likeness(recipe, list(figures), theirs, chosen, others)
     outside = len(figures) * 2 / (len(columns) + 1)
     quantity = "error" if condition == BASELINE else "error less that of the baseline"
+    text = (
+        f"The {quantity}, {condition}, of the published chosen run and of ours, with the spread over our seeds: of a "
+        f"single run no more can be asked than that it lies between our smallest and our largest. Were colours "
+        f"independent, {outside:.1f} of these {len(figures)} would lie outside by chance alone, and where that is much, "
+        f"they are not judged. The last rows say how alike the two columns are, beside how alike our other seeds are to "
+        f"our chosen run."
+    )
     return Section(
         title=f"{recipe}, {condition}, each colour",
-        text=(
-            f"The {quantity}, {condition}, of the published chosen run and of ours, with the spread over our seeds: of "
-            f"a single run no more can be asked than that it lies between our smallest and our largest. By chance "
-            f"alone {outside:.1f} of the {len(figures)} colours would lie outside, were they independent. The last rows "
-            f"say how alike the two columns are, beside how alike our other seeds are to our chosen run."
-        ),
+        text=text,
+        sources=(published.sources()[f"colors_{recipe}.csv"],),
         ours="our chosen run",
         rows=tuple(rows),
     )

@@ -32,29 +32,18 @@ _IN_WORDS = {"q1": "lower quartile", "median": "median", "q3": "upper quartile"}
 def errors_of_runs(recipe: str, conditions: Sequence[str], sweep: Sweep, seed: int = 0) -> list[Row]:
     """The errors of the published single run beside our run with the same seed, and the spread over our seeds."""
     figures = published.single_runs()
-    return [
-        statistics_of_condition(
-            recipe,
-            f"{condition}, {words}",
-            figures.get((recipe, condition, statistic)),
-            sweep,
-            f"{condition}.{statistic}",
-            seed,
-        )
-        for condition in conditions
-        for statistic, words in STATISTICS.items()
-    ]
-
-
-def statistics_of_condition(
-    recipe: str, what: str, printed: Printed | None, sweep: Sweep, quantity: str, seed: int
-) -> Row:
-    """One figure of one run beside ours: of the run with that seed, and the spread over all."""
-    values = values_of(sweep, quantity)
-    ours = next((row.get(quantity) for row in sweep["rows"] if row["seed"] == seed), None)
-    judged = could_be_one_of(printed, values) if printed else Judged(Verdict.NOT_PUBLISHED, "")
-    texts = (printed,) if printed else ()
-    return row_of(recipe, what, texts, (ours,), judged, seeds=median_and_range(values))
+    rows = []
+    for condition in conditions:
+        for statistic, words in STATISTICS.items():
+            printed = figures.get((recipe, condition, statistic))
+            quantity = f"{condition}.{statistic}"
+            values = values_of(sweep, quantity)
+            ours = next((row.get(quantity) for row in sweep["rows"] if row["seed"] == seed), None)
+            judged = could_be_one_of(printed, values) if printed else Judged(Verdict.NOT_PUBLISHED, "")
+            texts = (printed,) if printed else ()
+            seeds = median_and_range(values)
+            rows.append(row_of(recipe, f"{condition}, {words}", texts, (ours,), judged, seeds=seeds))
+    return rows
 
 
 def several_seeds(recipe: str, sweep: Sweep) -> list[Row]:
@@ -94,5 +83,3 @@ def _share(theirs: published.SelectiveShare, sweep: Sweep) -> Row:
     ours = held / len(finished) if finished else None
     texts = (f"{theirs.share_low:g}", f"{theirs.share_high:g}")
     return Row(recipe=theirs.recipe, what=what, published=texts, ours=(ours,), **judged._asdict())
-
-

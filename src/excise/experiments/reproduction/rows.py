@@ -64,12 +64,14 @@ class Section(Frozen):
     Attributes:
         title: in a few words.
         text: what is compared and how it is judged.
+        sources: where the published figures come from.
         ours: the heading of our figures: of which runs they are.
         rows: at least one.
     """
 
     title: str
     text: str
+    sources: tuple[str, ...] = ()
     ours: str
     rows: tuple[Row, ...]
 
@@ -86,6 +88,7 @@ def row_of(
     printed: Sequence[Printed],
     ours: tuple[float | None, ...],
     judged: Judged,
+    *,
     seeds: tuple[float | None, float | None, float | None] | None = None,
 ) -> Row:
     """A row from what was printed, measured and judged."""
