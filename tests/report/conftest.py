@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,9 @@ from typing import Any
 import pytest
 
 from excise.errors import NonFiniteError
-from excise.experiments import sweep as sweeping
-from excise.experiments.pipeline import run_recipe
-from excise.experiments.recipe import Recipe
+from excise.experiments import chunk
+from excise.experiments.pipeline import Trained, run_recipe, train
+from excise.experiments.sweep import run_sweep
 from excise.report import page
 from excise.report.page import build_report
 from tiny_recipe import make_tiny
@@ -101,14 +102,17 @@ def sweep(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The directory of a sweep over three seeds with its report; the last of them crashed; not to be changed."""
     path = tmp_path_factory.mktemp("runs") / "sweep"
 
-    def diverge(recipe: Recipe, seed: int, path: Path, **settings: Any) -> object:
-        if seed == CRASHED:
-            raise NonFiniteError("reg-unit", 7, float("nan"))
-        return run_recipe(recipe, seed, path, **settings)
+    error = NonFiniteError("reg-unit", 7, float("nan"))
+
+    def diverge(*args: Any, **settings: Any) -> list[Trained]:
+        return [
+            replace(each, outcome=replace(each.outcome, error=error)) if each.seed == CRASHED else each
+            for each in train(*args, **settings)
+        ]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sweeping, "run_recipe", diverge)
-        sweeping.run_sweep(make_tiny(), [SEED, SEED + 1, CRASHED], path, then=build_report)
+        patch.setattr(chunk, "train", diverge)
+        run_sweep(make_tiny(), [SEED, SEED + 1, CRASHED], path, then=build_report)
     return path
 
 
@@ -139,4 +143,4 @@ def copy(tmp_path: Path) -> Callable[[Path], Path]:
 def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leaves the figures out of reports, which most tests of the page do not look at."""
     monkeypatch.setattr(page, "pictures_of_run", lambda recipe, run: [])
-    monkeypatch.setattr(page, "pictures_of_sweep", lambda recipe, sweep: [])
+    monkeypatch.setattr(page, "pictures_of_sweep", lambda recipe, sweep, run: [])

@@ -90,7 +90,7 @@ def test_a_report_opens_without_a_complaint_and_asks_nothing_of_the_network(open
 
 def test_every_picture_is_loaded_undistorted_and_has_an_alternative_text(opened: Opened):
     images = opened.images()
-    assert len(images) in (3, 12)
+    assert len(images) in (6, 12)
     for image in images:
         assert image["complete"]
         assert image["width"] > 0

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import xarray as xr
 
 from excise.errors import RunError
 from excise.experiments import catalogue
@@ -28,7 +29,7 @@ OF_A_RUN = [
     "training",
     "schedule",
 ]
-OF_A_SWEEP = [f"seeds-{condition}" for condition in CONDITIONS]
+OF_A_SWEEP = ["metrics", *(f"seeds-{condition}" for condition in CONDITIONS), "best-ablated", "worst-ablated"]
 
 
 def test_a_page_tells_the_question_the_method_and_what_was_run(run: Path, read_page: Read):
@@ -49,6 +50,14 @@ def test_the_verdict_table_says_what_results_json_says(run: Path, read_page: Rea
         assert row[1] == ("passed" if claim["passed"] else "failed")
         assert row[2] == number(claim["measured"])
         assert row[3] == f"{claim['holds']} {number(claim['threshold'])}{claim['threshold_is']}"
+
+
+def _with_difference(results: dict[str, Any], condition: str, color: str) -> str:
+    error, before = (results["conditions"][each]["named_colors"][color] for each in (condition, "baseline"))
+    if condition == "baseline":
+        return number(error)
+    sign = "+" if error >= before else "\u2212"
+    return f"{number(error)}{sign}{number(abs(error - before))}"
 
 
 @pytest.mark.usefixtures("undrawn")
@@ -74,7 +83,7 @@ def test_every_number_in_the_tables_comes_from_results_json(
         for key in ("max_mse", "median_mse")
     ]
     expected += [
-        [number(measured["named_colors"][color]) for measured in results["conditions"].values()]
+        [_with_difference(results, condition, color) for condition in results["conditions"]]
         for color in results["conditions"]["baseline"]["named_colors"]
     ]
     assert [row[1:] for row in tables["Numbers"][1:]] == expected
@@ -196,13 +205,25 @@ def test_a_report_is_rebuilt_from_the_directory_alone_to_the_byte(
         assert (again.parent / "figures" / figure.name).read_bytes() == figure.read_bytes()
 
 
-@pytest.mark.parametrize("name", ["results.json", "results.nc", "spec.json", "env.json", "status.json"])
+@pytest.mark.parametrize("name", ["results.json", "spec.json", "env.json", "status.json"])
 def test_a_run_that_lacks_a_file_has_no_report(name: str, run: Path, copy: Copy):
     path = copy(run)
     (path / name).unlink()
     with pytest.raises(RunError, match=re.escape(name)):
         build_report(path)
     assert not (path / "report.html").exists()
+
+
+def test_arrays_that_are_missing_are_made_again_from_the_weights(run: Path, copy: Copy):
+    path = copy(run)
+    before = open_run(path).arrays()
+    (path / "results.nc").unlink()
+    build_report(path)
+    xr.testing.assert_identical(open_run(path).arrays(), before)
+    (path / "results.nc").unlink()
+    (path / "model.safetensors").write_bytes(b"no weights")
+    with pytest.raises(RunError, match=r"cannot read the weights in .*model\.safetensors"):
+        build_report(path)
 
 
 @pytest.mark.parametrize(
@@ -260,7 +281,9 @@ def test_a_page_needs_nothing_but_itself(run: Path, sweep: Path, read_page: Read
             if name in attributes
         ]
         assert linked
-        assert [link for link in linked if not link.startswith(("data:", "#"))] == []
+        beside = [link for link in linked if not link.startswith(("data:", "#"))]
+        assert len(beside) == (path == sweep)  # the report of the chosen seed, which a reader may follow
+        assert all((path / link).exists() for link in beside)
         assert not re.search(r"url\(|@import|<script|javascript:", parsed.source)
         anchors = {attributes["id"] for _, attributes in parsed.elements if "id" in attributes}
         assert {link[1:] for link in linked if link.startswith("#")} <= anchors

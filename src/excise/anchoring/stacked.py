@@ -157,7 +157,7 @@ def _of_each(function: Callable[[Tensor], Tensor], stacked: Tensor) -> Tensor:
     try:
         return torch.vmap(function)(stacked)
     except RuntimeError:  # It draws random numbers, or branches on values.
-        raise
+        return torch.stack([function(one) for one in stacked])
 
 
 def check_layers(terms: Iterable[Term], activations: Mapping[str, Tensor]) -> None:

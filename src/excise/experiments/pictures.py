@@ -103,10 +103,10 @@ def pictures_of_sweep(recipe: Recipe, sweep: dict[str, Any], run: Run) -> list[P
         )
     pictures += _strips(recipe, sweep)
     for which in dict.fromkeys((sweep.get("best"), sweep.get("worst"))):
-        if which is not None:
-            row = next(row for row in finished if row["seed"] == which)
+        directory = run.path / next((row["run"] for row in finished if row["seed"] == which), "gone")
+        if directory.exists():
             side = "best" if which == sweep["best"] else "worst"
-            pictures += _summaries(recipe, open_run(run.path / row["run"]), side)
+            pictures += _summaries(recipe, open_run(directory), side)
     return pictures
 
 

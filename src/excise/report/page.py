@@ -91,8 +91,11 @@ def _report_chosen(run: Run, sweep: dict[str, Any]) -> None:
     """The full report of the seed that stands for the sweep, in its own directory."""
     chosen = sweep.get("chosen")
     for row in sweep["rows"]:
-        if row["seed"] == chosen and not (run.path / row["run"] / "report.html").exists():
-            build_report(run.path / row["run"])
+        if row["seed"] != chosen:
+            continue
+        directory = run.path / row["run"]
+        if directory.exists() and not (directory / "report.html").exists():
+            build_report(directory)
 
 
 @dataclass(frozen=True)

@@ -31,9 +31,9 @@ def draw_shapes() -> ShapesRecipe:
             "experiments put into a running model. A suppression takes away a share of the component along the "
             "concept's direction; a falloff says which share, by alignment, the cosine of the angle to that direction. "
             "A repulsion turns a latent away from the direction and keeps its length; a mapper says which alignment it "
-            "is given instead of its own. A suppression is named after the share that it takes at angle 0, and the angle "
-            "at which it sets in; a repulsion after the angle at which it sets in, and the one to which it turns a "
-            "latent that is at angle 0."
+            "is given instead of its own. A suppression is named after the share that it takes at angle 0, and the "
+            "angle at which it sets in; a repulsion after the angle at which it sets in, and the one to which it turns "
+            "a latent that is at angle 0."
         ),
         shapes=(
             Shape(name="half from 90°", profile=BoundedFalloff(0, 0.5)),
