@@ -134,7 +134,7 @@ def test_a_name_that_matches_nothing_is_refused_when_the_recipe_is_built_with_th
         ),
         (
             {"edits": [edit("cut", "remove")]},
-            "'ablate' or 'prune'",
+            "'ablate', 'prune', 'intervene'",
         ),
         ({"data": {"labels": {"red": {"concept": "redness", "power": -1, "scale": 1}}}}, "power above 0"),
         (

@@ -1,22 +1,27 @@
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
+from torch import nn
 
 from excise.errors import NonFiniteError, RunError, SettingError
-from excise.experiments import sweep as sweep_module
-from excise.experiments.recipe import Recipe
+from excise.experiments import chunk
+from excise.experiments.recipe import Model, Recipe
 from excise.experiments.sweep import open_sweep_path, run_sweep
 from excise.report.page import build_report
 from excise.runs import Record, open_run
 from excise.runs.files import read_json
 
 
+class Trained(NamedTuple):
+    seed: int
+
+
 class Trainer:
-    """Stands in for `run_recipe`: writes runs whose numbers follow from their seed, and counts them."""
+    """Stands in for the training: writes runs whose numbers follow from their seed, and counts them."""
 
     def __init__(self, genuine: dict[str, Any]):
         self.genuine = genuine
@@ -25,14 +30,19 @@ class Trainer:
         self.interrupt_at: int | None = None
         self.error: Exception | None = None
 
-    def __call__(self, recipe: Recipe, seed: int, path: Path, **_settings: Any):
+    def train(self, _recipe: Recipe, seeds: Sequence[int], *_args: Any, **_settings: Any):
+        return [Trained(seed) for seed in seeds]
+
+    def write(self, recipe: Recipe, trained: Trained, path: Path, environment: dict[str, Any]):
+        seed = trained.seed
         self.ran.append(seed)
-        with Record(path, recipe.spec(), {"seed": seed}) as record:
+        with Record(path, recipe.spec(), environment) as record:
             record.log({"step": 0})
             if seed == self.interrupt_at:
                 raise KeyboardInterrupt
             if seed in self.failing:
                 raise self.error or NonFiniteError("reg-unit", 7, float("inf"))
+            record.save_model(nn.Linear(1, 1))
             record.save_results(results_of(self.genuine, seed), _arrays())
 
 
@@ -62,7 +72,8 @@ def _arrays():
 @pytest.fixture
 def trainer(finished: Any, monkeypatch: pytest.MonkeyPatch):
     made = Trainer(finished.returned)
-    monkeypatch.setattr(sweep_module, "run_recipe", made)
+    monkeypatch.setattr(chunk, "train", made.train)
+    monkeypatch.setattr(chunk, "_write_run", made.write)
     return made
 
 
@@ -101,6 +112,7 @@ def test_a_number_that_was_not_finite_is_left_out_of_the_spread(
     sweep_of = results_of(trainer.genuine, 1)
     sweep_of["conditions"]["ablated"]["max_mse"] = float("nan")
     with Record(tmp_path / "seed-1", tiny().spec(), {}) as record:
+        record.save_model(nn.Linear(1, 1))
         record.save_results(sweep_of, _arrays())
     sweep = run_sweep(tiny(), [1, 2], tmp_path)
     assert trainer.ran == [2]
@@ -125,8 +137,8 @@ def test_an_interrupted_sweep_goes_on_with_the_seeds_that_are_not_finished(
     assert open_sweep_path(tiny(), seeds, tmp_path) == path
     sweep = run_sweep(tiny(), seeds, path)
     assert trainer.ran == [0, 1, 2, 2, 3]
-    assert [row["run"] for row in sweep["rows"]] == ["seed-0", "seed-1", "seed-2-again-2", "seed-3"]
-    assert open_run(path / "seed-2").status["status"] == "cancelled"
+    assert [row["run"] for row in sweep["rows"]] == ["seed-0", "seed-1", "seed-2", "seed-3"]
+    assert not list(path.glob(".*")), "what was half written is gone"
     assert open_run(path).status["status"] == "finished"
     assert open_sweep_path(tiny(), seeds, tmp_path) != path
 
@@ -149,22 +161,38 @@ def test_the_runs_of_seed_1_are_not_those_of_seed_10(
     assert trainer.ran == [10, 1]
 
 
-@pytest.mark.parametrize("change", ["recipe", "more-seeds", "other-seeds"])
-def test_another_recipe_or_other_seeds_start_a_new_directory(
+@pytest.mark.parametrize("change", ["more", "others"])
+def test_other_seeds_start_a_new_directory(
     trainer: Trainer, tiny: Callable[..., Recipe], tmp_path: Path, change: str
 ):
     trainer.interrupt_at = 1
     path = open_sweep_path(tiny(), [0, 1], tmp_path)
     with pytest.raises(KeyboardInterrupt):
         run_sweep(tiny(), [0, 1], path)
-    recipe = tiny(title="another") if change == "recipe" else tiny()
-    seeds = {"more-seeds": [0, 1, 2], "other-seeds": [1, 2]}.get(change, [0, 1])
-    assert open_sweep_path(recipe, seeds, tmp_path) != path
+    seeds = {"more": [0, 1, 2], "others": [1, 2]}[change]
+    assert open_sweep_path(tiny(), seeds, tmp_path) != path
     assert open_sweep_path(tiny(), [0, 1], tmp_path) == path
-    if change == "recipe":
-        with pytest.raises(RunError, match="another recipe"):
-            run_sweep(recipe, [0, 1], path)
-        assert open_run(path).spec == tiny().spec()
+    assert open_sweep_path(tiny(), [0, 1], tmp_path, fresh=True) != path
+
+
+def test_a_sweep_whose_recipe_changed_is_refused_with_the_difference(
+    trainer: Trainer, tiny: Callable[..., Recipe], tmp_path: Path
+):
+    trainer.interrupt_at = 1
+    path = open_sweep_path(tiny(), [0, 1], tmp_path)
+    with pytest.raises(KeyboardInterrupt):
+        run_sweep(tiny(), [0, 1], path)
+    changed = tiny(title="another", model=Model(latent_dim=6))
+    with pytest.raises(
+        RunError,
+        match=r'title: "Delete the warm/cool axis" there, "another" now; model\.latent_dim: 4 there, 6 now',
+    ):
+        run_sweep(changed, [0, 1], path)
+    with pytest.raises(RunError, match=r"there, 6 now\. Start anew with --fresh"):
+        open_sweep_path(changed, [0, 1], tmp_path)
+    assert open_sweep_path(changed, [0, 1], tmp_path, fresh=True) != path
+    assert open_run(path).spec == tiny().spec()
+    assert trainer.ran == [0, 1]
 
 
 def test_a_seed_that_fails_is_a_row_with_its_error_and_the_others_go_on(
@@ -180,6 +208,8 @@ def test_a_seed_that_fails_is_a_row_with_its_error_and_the_others_go_on(
     assert sweep["passed"] == 2
     assert open_run(tmp_path / "seed-1").status["status"] == "failed"
     assert open_run(tmp_path).status["status"] == "finished"
+    assert run_sweep(tiny(), [0, 1, 2], tmp_path)["rows"] == sweep["rows"]
+    assert trainer.ran == [0, 1, 2], "a seed that diverged would do so again"
 
 
 def test_a_full_disk_ends_the_sweep_and_a_defect_of_ours_is_not_taken_for_a_failed_seed(

@@ -8,7 +8,7 @@ import xarray as xr
 from torch import Tensor, nn
 
 from excise.experiments.catalogue import delete_warmth
-from excise.experiments.pipeline import measure
+from excise.experiments.measure import measure
 from excise.experiments.recipe import Agreement, ErrorClaim, Recipe
 from excise.experiments.verdict import judge
 
@@ -42,7 +42,7 @@ def without_warmth(x: Tensor):
 def verdicts(recipe: Recipe, **functions: Callable[[Tensor], Tensor]):
     honest = {"baseline": lambda x: x, "ablated": without_warmth, "pruned": without_warmth}
     conditions = {name: Drawn(function) for name, function in (honest | functions).items()}
-    results, _ = measure(recipe, 0, dict(conditions))
+    results = measure(recipe, 0, dict(conditions))
     return {row["claim"]: row for row in results["claims"]}
 
 

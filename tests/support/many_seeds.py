@@ -23,7 +23,7 @@ from excise.training import Outcome, fit_lockstep
 
 __all__ = ["ALL", "STREAM", "TERMS", "models_of", "rows_of", "trained", "weights_of"]
 
-LABELS = {"red": WeakLabel("redness", 4.0, 0.9), "vibrant": WeakLabel("vibrancy", 10.0, 0.5)}
+LABELS = {"red": WeakLabel("redness", 2.0, 0.6), "vibrant": WeakLabel("vibrancy", 10.0, 0.5)}
 STREAM = hsv_stream(LABELS, batch_size=16, hues=12, saturations=4, values=4)
 
 

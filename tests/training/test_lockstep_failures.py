@@ -1,6 +1,5 @@
 """What goes wrong in lockstep: seeds that diverge, arguments that make no training, interrupts."""
 
-import inspect
 import math
 from collections.abc import Iterator
 from typing import Any
@@ -131,12 +130,6 @@ def test_there_is_a_model_for_each_seed():
         fit_lockstep([], STREAM, ALL, seeds=[])
     with pytest.raises(SettingError, match="one model came twice"):
         fit_lockstep(models_of([0]) * 2, STREAM, ALL, seeds=[0, 1])
-
-
-def test_what_is_no_stream_is_refused():
-    unchecked: Any = inspect.unwrap(fit_lockstep)
-    with pytest.raises(SettingError, match="a stream has `labels`.* a list came"):
-        unchecked(models_of([0]), [1], ALL, seeds=[0])
 
 
 def test_an_interrupt_leaves_models_hooks_modes_and_torchs_generator_as_they_were():

@@ -68,7 +68,9 @@ def test_a_colour_that_no_seed_of_ours_draws_as_published_differs(make_sweep: Ma
 
 def test_a_chosen_run_unlike_the_published_one_is_told_from_ours(make_sweep: Make, rng: np.random.Generator):
     shuffled = published.color_errors("2.4.1")["ablated"]
-    reversed_order = dict(zip(shuffled, reversed([printed.value for printed in shuffled.values()]), strict=True))
+    reversed_order = dict(
+        zip(shuffled, reversed([printed.value for printed in shuffled.values()]), strict=True)
+    )
     other = {
         f"ablated.named_colors.{color}": value + rng.normal(0, 0.01, 60)
         for color, value in reversed_order.items()

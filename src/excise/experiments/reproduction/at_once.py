@@ -114,7 +114,9 @@ class _Pool:
 
     def _take(self, index: int, message: dict[str, Any] | None) -> None:
         if message is None:
-            code = self.running.pop(index).wait()
+            process = self.running.pop(index)
+            code = process.wait()
+            _close(process)
             if code:
                 raise RunError(
                     f"a process of the reproduction died (exit status {code}); the same command goes on with "
@@ -165,10 +167,19 @@ class _Pool:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+            _close(process)
+
+
+def _close(process: subprocess.Popen[str]) -> None:
+    """Close the pipe to a process that has ended; the one from it is closed by who listens."""
+    assert process.stdin is not None
+    with contextlib.suppress(BrokenPipeError):
+        process.stdin.close()
 
 
 def _listen(index: int, process: subprocess.Popen[str], messages: "queue.Queue[_Message]") -> None:
     assert process.stdout is not None
-    for line in process.stdout:
-        messages.put((index, json.loads(line)))
+    with process.stdout:
+        for line in process.stdout:
+            messages.put((index, json.loads(line)))
     messages.put((index, None))
