@@ -134,6 +134,20 @@ def test_two_iterators_and_the_global_generator_do_not_disturb_each_other():
     assert torch.equal(torch.get_rng_state(), state)
 
 
+@pytest.mark.parametrize("targets", [None, torch.arange(50.0).view(50, 1) * 2], ids=["itself", "other"])
+def test_stacked_batches_are_those_of_each_generator(targets: Tensor | None):
+    stream = numbered(50, {"red": torch.full((50,), 0.5)}, batch_size=8, targets=targets)
+    seeds = [3, 0, 7]
+    stacked = list(itertools.islice(stream.stacked_batches([generator(seed) for seed in seeds]), 15))
+    assert [batch.inputs.shape for batch in stacked[:7]] == [(3, 8)] * 6 + [(3, 2)]
+    for index, seed in enumerate(seeds):
+        for batch, own in zip(stacked, take(stream, 15, seed), strict=True):
+            assert torch.equal(batch.inputs[index], own.inputs)
+            assert torch.equal(batch.targets[index], own.targets)
+            assert torch.equal(batch.labels["red"][index], own.labels["red"])
+    assert not torch.equal(stacked[0].inputs[0], stacked[0].inputs[1])
+
+
 def test_a_batch_that_is_overwritten_leaves_the_samples_as_they_were():
     stream = numbered(4, {"red": torch.full((4,), 0.5)})
     for batch in take(stream, 3):

@@ -21,10 +21,10 @@ from excise.schedule import Dopesheet
 from excise.seeding import generator
 from excise.training import Outcome, fit_lockstep
 
-__all__ = ["ALL", "STREAM", "TERMS", "models_of", "rows_of", "trained", "weights_of"]
+__all__ = ["ALL", "LABELS", "STREAM", "TERMS", "models_of", "rows_of", "trained", "weights_of"]
 
 LABELS = {"red": WeakLabel("redness", 2.0, 0.6), "vibrant": WeakLabel("vibrancy", 10.0, 0.5)}
-STREAM = hsv_stream(LABELS, batch_size=16, hues=12, saturations=4, values=4)
+STREAM = hsv_stream(LABELS, batch_size=20, hues=12, saturations=4, values=4)
 
 
 def crowd(activations: Tensor) -> Tensor:
@@ -45,22 +45,22 @@ TERMS = [
 ]
 SHEET = Dopesheet.parse(
     "STEP,lr,unit,anchor,turn,empty,planar,inside,apart,near,crowd\n"
-    "0,0.1,0.1,0.1,0.05,0.1,0.1,0.01,0.1,0.01,0.01\n39,0.1,0,0.1,0.05,0.1,0,0.01,0,0.01,0.01\n"
+    "0,0.1,0.1,0.1,0.05,0.1,0.1,0.01,0.1,0.01,0.01\n39,0.05,0,0.1,0.05,0.1,0,0.01,0,0.01,0.01\n"
 )
 ALL = Anchoring(TERMS, SHEET)
 
 
-def models_of(seeds: list[int]) -> list[NormalizedMLP]:
-    return [NormalizedMLP(generator=generator(seed, "init")) for seed in seeds]
+def models_of(seeds: list[int], hidden: int = 16) -> list[NormalizedMLP]:
+    return [NormalizedMLP(hidden=hidden, generator=generator(seed, "init")) for seed in seeds]
 
 
 def weights_of(model: nn.Module) -> Tensor:
     return torch.cat([parameter.detach().flatten() for parameter in model.parameters()])
 
 
-def trained(seeds: list[int], **settings: Any) -> dict[int, tuple[Tensor, Outcome]]:
+def trained(seeds: list[int], hidden: int = 16, **settings: Any) -> dict[int, tuple[Tensor, Outcome]]:
     """For each seed its weights and its outcome."""
-    models = models_of(seeds)
+    models = models_of(seeds, hidden)
     outcomes = fit_lockstep(
         models, settings.pop("stream", STREAM), settings.pop("anchoring", ALL), seeds=seeds, **settings
     )

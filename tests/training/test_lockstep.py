@@ -9,25 +9,26 @@ from numpy.testing import assert_array_equal
 from torch.testing import assert_close
 
 from excise.anchoring import Anchoring, Term
+from excise.color import hsv_stream
 from excise.stream import Batch
 from excise.training import Snapshot, fit
-from many_seeds import ALL, STREAM, TERMS, models_of, rows_of, trained, weights_of
+from many_seeds import ALL, LABELS, STREAM, TERMS, models_of, rows_of, trained, weights_of
 
 
-@pytest.fixture(scope="module")
-def alone():
-    """Seed 5 in a stack of its own."""
-    return trained([5], log_every=1)[5]
-
-
-@pytest.mark.parametrize("seeds", [[5, 0], [0, 5, 2], [6, 5, 4, 3, 2, 1, 0]], ids=["2", "3", "7"])
-def test_a_seed_ends_with_the_same_bits_alone_and_among_others(seeds: list[int], alone: Any):
-    found = trained(seeds, log_every=1)
-    weights, outcome = found[5]
-    assert torch.equal(weights, alone[0])
-    assert rows_of(outcome) == rows_of(alone[1])
-    assert [found[seed][1].seed for seed in seeds] == seeds
-    assert not torch.equal(found[0][0], weights)
+# Sizes that fill whole registers and sizes that do not: torch computes the last few numbers of a tensor by other code,
+# and products of matrices depend on where in memory they lie.
+@pytest.mark.parametrize(
+    ("hidden", "batch_size"), [(16, 16), (7, 33), (10, 50), (5, 191)], ids=["even", "odd", "mixed", "one-left"]
+)
+def test_a_seed_ends_with_the_same_bits_alone_and_among_others(hidden: int, batch_size: int):
+    stream = hsv_stream(LABELS, batch_size=batch_size, hues=12, saturations=4, values=4)
+    weights, outcome = trained([5], hidden, stream=stream, log_every=1)[5]
+    for seeds in ([5, 0], [0, 5, 2], [6, 4, 3, 2, 1, 0, 5]):
+        found = trained(seeds, hidden, stream=stream, log_every=1)
+        assert torch.equal(found[5][0], weights)
+        assert rows_of(found[5][1]) == rows_of(outcome)
+        assert [found[seed][1].seed for seed in seeds] == seeds
+        assert not torch.equal(found[0][0], weights), "control"
 
 
 def test_seed_17_is_the_same_alone_and_among_sixty():
@@ -83,7 +84,9 @@ def test_every_term_pulls_in_lockstep_as_it_does_alone(term: Term):
 
 def test_past_the_schedules_end_its_last_rate_and_weights_hold():
     outcome = trained([0], steps=45, log_every=1)[0][1]
-    assert outcome.history.table["lr"][39:].tolist() == [0.1] * 6
+    rates = outcome.history.table["lr"]
+    assert rates[39:] == pytest.approx([0.05] * 6, rel=1e-12)
+    assert 0.1 == rates[0] > rates[20] > rates[38] > rates[39]
     last = outcome.snapshots[-1]
     assert last.weights == pytest.approx({"unit": 0, "apart": 0, "planar": 0} | {
         "anchor": 0.1, "turn": 0.05, "empty": 0.1, "inside": 0.01, "near": 0.01, "crowd": 0.01

@@ -2,9 +2,10 @@
 
 A tiny model leaves a processor idle: most of a training step is spent on starting operations, not on carrying them
 out. A stack of models shares that cost. Each keeps its own initial weights, samples and labels, so that it ends
-where it would end in a stack of any other size, to the bit on a CPU.
+where it would end in a stack of any other size: to the bit on a CPU, for models that are tiny (see `excise.compute`).
 """
 
+import os
 import time
 import warnings
 from collections.abc import Callable, Iterable, Sequence
@@ -19,11 +20,16 @@ from excise.stream import Batch, Stream
 from excise.training.history import History, Observer, Outcome, Snapshot
 from excise.training.loop import fit, reconstruction, require_stream
 from excise.training.plan import count_steps, learning_rates
-from excise.training.stack import CannotStackError, Stack, Task
+from excise.training.stack import Stack, Task
 from excise.training.stack_log import StackLog
+from excise.training.stackable import CannotStackError
 from excise.training.validation import Validation
 
 __all__ = ["fit_lockstep"]
+
+# Intel's library of matrix products rounds by where in memory a matrix lies, unless it is told otherwise before its
+# first use: here, as in no training that has been measured does it cost time. What the user has set stays.
+os.environ.setdefault("MKL_CBWR", "AUTO,STRICT")
 
 
 def fit_lockstep(

@@ -3,8 +3,7 @@
 import copy
 import math
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -16,28 +15,26 @@ from excise.activations import Activations, capture
 from excise.anchoring import Anchoring
 from excise.anchoring.stacked import StackedTerms, check_layers
 from excise.compute import suited_to
-from excise.errors import ExciseError, SettingError, ShapeError
+from excise.errors import SettingError, ShapeError
 from excise.seeding import generator
-from excise.stream import Batch, Stream, TensorStream
+from excise.stream import Batch, Stream
 from excise.training.flat import FlatParameters
 from excise.training.loop import on_device
 from excise.training.plan import term_weights
 from excise.training.stack_log import StackLog
+from excise.training.stackable import (
+    OUTPUT,
+    CannotStackError,
+    compare,
+    refusals_told,
+    spare_models,
+    stacked_batches,
+)
 from excise.training.validation import Validation, term_values
 
-__all__ = ["CannotStackError", "Stack", "Task"]
-
-_CLOSE = 1e-3
-"""How near, beside the size of the numbers, a stacked forward pass comes to that of one model alone."""
-
-_OUTPUT = ""
-"""Where, beside layers and buffers, the model's output stands: a name that no module has."""
+__all__ = ["Stack", "Task"]
 
 State = dict[str, Tensor]
-
-
-class CannotStackError(Exception):
-    """These models, or their stream, cannot be trained as one batch; never leaves this room."""
 
 
 @dataclass(frozen=True)
@@ -67,20 +64,19 @@ class Stack:
     def __init__(self, models: Sequence[nn.Module], seeds: tuple[int, ...], task: Task) -> None:
         self.task = task
         self.seeds = seeds
-        # A batched product of one matrix takes another path than one of several, and rounds otherwise.
-        copies = 2 if len(models) == 1 else 1
-        self.models = list(models) * copies
+        spare = spare_models(models[0], task.stream)
+        self.models = [*models, *[models[-1]] * spare]
         if len({_names(model) for model in models}) > 1:
             raise CannotStackError("they have different parameters.")
-        with _refusals_told():
+        with refusals_told():
             self.base = copy.deepcopy(self.models[0]).train()
             parameters, self.buffers = stack_module_state(self.models)
         self.flat = FlatParameters(parameters)
         if not self.flat.trained:
             raise SettingError(f"this {type(models[0]).__name__} has no parameter that requires a gradient.")
         self.optimiser = self.flat.optimiser(task.optimizer)
-        generators = [generator(seed, "data") for seed in seeds * copies]
-        self.batches = _stacked_batches(task.stream, generators)
+        generators = [generator(seed, "data") for seed in (*seeds, *[seeds[-1]] * spare)]
+        self.batches = stacked_batches(task.stream, generators)
         self.weights = term_weights(task.anchoring, len(task.rates))
 
     def train(self, log: StackLog, log_every: int, validation: Validation | None) -> None:
@@ -132,13 +128,14 @@ class Stack:
         for group in self.optimiser.param_groups:
             group["lr"] = self.task.rates[step]
         batch = on_device(next(self.batches), self.flat.trained[0].device)
-        with _refusals_told():
+        with refusals_told():
             objectives, captured, output = torch.vmap(self._one(activations))(
                 self.flat.tensors, self.buffers, batch
             )
         activations.clear()
         if step == 0:
-            self._compare(batch, captured | output)
+            models = self.models[: len(self.seeds)]
+            compare(models, activations.layers, batch, captured | output | self.buffers)
             check_layers(self.task.anchoring.terms, captured)
         terms = StackedTerms(
             ((term, self.weights[term.name][step]) for term in self.task.anchoring.terms),
@@ -166,41 +163,16 @@ class Stack:
                     f"the objective is a scalar tensor, such as a mean over the batch; {came} came."
                 )
             captured = {layer: activations[layer] for layer in activations.layers}
-            return value, captured, {_OUTPUT: output} if isinstance(output, Tensor) else {}
+            return value, captured, {OUTPUT: output} if isinstance(output, Tensor) else {}
 
         return one
-
-    def _compare(self, batch: Batch, stacked: State) -> None:
-        """Hold what the first stacked forward pass gave, and left in the buffers, against each model run by itself.
-
-        Raises:
-            CannotStackError: one of them differs.
-            CaptureError: a layer with a term overwrites its output, which stacking hides.
-        """
-        for index, model in enumerate(self.models):
-            with _refusals_told(), torch.no_grad():
-                alone = copy.deepcopy(model).train()
-                with capture(alone, self.task.anchoring.layers) as activations:
-                    output = alone(batch.inputs[index])
-                    found = {layer: activations[layer] for layer in activations.layers}
-            found |= dict(alone.named_buffers())
-            if isinstance(output, Tensor):
-                found[_OUTPUT] = output
-            for name, expected in found.items():
-                given = (stacked | self.buffers)[name][index].detach()
-                size = float(expected.abs().nan_to_num(0, 0, 0).max()) if expected.numel() else 0.0
-                if not torch.allclose(given, expected, rtol=0, atol=_CLOSE * max(size, 1e-6), equal_nan=True):
-                    raise CannotStackError(
-                        f"stacked, this {type(alone).__name__} computes something else than alone: "
-                        f"{name or 'its output'} differs by {float((given - expected).abs().max()):.2g}."
-                    )
 
     def _validate(self, activations: Activations, batch: Batch) -> list[dict[str, float]]:
         """The objective and each term on one batch, in evaluation mode, for each model."""
         batch = on_device(batch, self.flat.trained[0].device)
         self.base.eval()
         try:
-            with torch.no_grad(), _refusals_told():
+            with torch.no_grad(), refusals_told():
                 one = self._one(activations)
                 values, captured, _ = torch.vmap(lambda parameters, buffers: one(parameters, buffers, batch))(
                     self.flat.tensors, self.buffers
@@ -213,37 +185,5 @@ class Stack:
         return [{"objective": value, **term} for value, term in zip(values.tolist(), terms, strict=True)]
 
 
-def _stacked_batches(stream: Stream, generators: list[torch.Generator]) -> Iterator[Batch]:
-    if type(stream) is TensorStream:
-        return stream.stacked_batches(generators)
-    return _stack_each([stream.batches(generator) for generator in generators])
-
-
-def _stack_each(iterators: list[Iterator[Batch]]) -> Iterator[Batch]:
-    for batches in zip(*iterators, strict=False):
-        names = [tuple(batch.labels) for batch in batches]
-        if len(set(names)) > 1:
-            raise CannotStackError("the batches of two seeds carry different labels.")
-        with _refusals_told():
-            inputs = torch.stack([batch.inputs for batch in batches])
-            same = all(batch.targets is batch.inputs for batch in batches)
-            targets = inputs if same else torch.stack([batch.targets for batch in batches])
-            labels = {name: torch.stack([batch.labels[name] for batch in batches]) for name in names[0]}
-        yield Batch(inputs, targets, labels)
-    raise CannotStackError("the stream ended before the training did.")
-
-
 def _names(model: nn.Module) -> tuple[str, ...]:
     return tuple(name for name, _ in (*model.named_parameters(), *model.named_buffers()))
-
-
-@contextmanager
-def _refusals_told() -> Iterator[None]:
-    """Let what torch refuses to do with a stack be the reason why these models are not trained as one."""
-    try:
-        yield
-    except ExciseError:
-        raise
-    except (RuntimeError, ValueError, TypeError) as error:
-        text = str(error).strip().splitlines()
-        raise CannotStackError(text[0] if text else type(error).__name__) from error

@@ -35,7 +35,7 @@ def lay(
     """A sweep's directory that looks like one of the part."""
     try:
         with Record(
-            path, part.recipe.spec() | spec, {"seeds": list(part.seeds)} | (environment or CLEAN)
+            path, dict(part.recipe.spec()) | spec, {"seeds": list(part.seeds)} | (environment or CLEAN)
         ) as record:
             if not finished:
                 raise KeyboardInterrupt

@@ -42,9 +42,9 @@ def _section(recipe: str, condition: str, figures: dict[str, Printed], sweep: Sw
     text = (
         f"The {quantity}, {condition}, of the published chosen run and of ours, with the spread over our seeds: of a "
         f"single run no more can be asked than that it lies between our smallest and our largest. Were colours "
-        f"independent, {outside:.1f} of these {len(figures)} would lie outside by chance alone; where that is much, none "
-        f"is said to differ. The last rows say how alike the two columns are, beside how alike our other seeds are to "
-        f"our chosen run."
+        f"independent, {outside:.1f} of these {len(figures)} would lie outside by chance alone; where that is much, "
+        f"none is said to differ. The last rows say how alike the two columns are, beside how alike our other seeds "
+        f"are to our chosen run."
     )
     return Section(
         title=f"{recipe}, {condition}, each colour",
