@@ -182,7 +182,7 @@ def reproduce(*, quick: bool = False, out: Path = Path("runs"), write_docs: bool
     """Show our figures beside the published ones, row by row, with a verdict; run what they are of first.
 
     Args:
-        quick: with few seeds, which finds gross differences only.
+        quick: of some recipes and with few seeds, which finds gross differences only.
         out: where run directories are made; sweeps that lie there finished are not run again.
         write_docs: also write docs/reproduction.md; a whole reproduction in a checkout of excise does so anyway.
     """

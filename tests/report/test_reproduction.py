@@ -75,11 +75,11 @@ def terminal(reproduction: Reproduction, width: int = 200) -> str:
 def test_the_summary_counts_verdicts_and_says_what_is_weak():
     said = summary_of(made(AGREEING, DIFFERING, UNPUBLISHED, quick=True, finished=7))
     assert said[0] == "1 of 2 comparisons differ, 1 agree."
-    assert said[1].startswith("1 could not be judged")
-    assert "of 1 of our figures nothing is published" in said[1]
+    assert said[1] == "1 could not be judged with so few seeds."
+    assert said[2] == "Beside 1 of our figures nothing is published."
     assert any("quick" in sentence for sentence in said)
     assert "Of 2.6, 1 of 8 seeds did not finish." in said
-    assert len(summary_of(made(AGREEING))) == 2
+    assert len(summary_of(made(AGREEING))) == 2  # the second section's row was not judged
 
 
 def test_a_row_has_a_cell_for_each_heading():
@@ -99,6 +99,12 @@ def test_a_figure_that_misses_a_target_by_little_is_not_shown_as_if_it_met_it():
     row = Row(recipe="2.4.1", what="chosen", published=("0.98",), ours=(0.9781,), verdict=Verdict.DIFFERS)
     section = Section(title="Targets", text="", ours="ours", rows=(row,))
     assert cells_of(section, row)[3] == "0.978"
+
+
+def test_a_count_has_no_decimals():
+    row = Row(recipe="2.4.1", what="seeds on the Pareto front", published=("4",), ours=(9,))
+    section = Section(title="Sweeps", text="", ours="ours", rows=(row,))
+    assert cells_of(section, row)[2:4] == ["4", "9"]
 
 
 def test_the_page_shows_every_row_and_says_at_the_top_where_they_differ(

@@ -98,13 +98,15 @@ def summary_of(made: Reproduction) -> list[str]:
     """What it comes to, a sentence an entry."""
     counts = {verdict: made.count(verdict) for verdict in Verdict}
     judged = counts[Verdict.AGREES] + counts[Verdict.DIFFERS]
-    said = [
-        f"{counts[Verdict.DIFFERS]} of {judged} comparisons differ, {counts[Verdict.AGREES]} agree.",
-        f"{counts[Verdict.NOT_JUDGED]} could not be judged with so few seeds, and of {counts[Verdict.NOT_PUBLISHED]} "
-        f"of our figures nothing is published.",
-    ]
+    said = [f"{counts[Verdict.DIFFERS]} of {judged} comparisons differ, {counts[Verdict.AGREES]} agree."]
+    if few := counts[Verdict.NOT_JUDGED]:
+        said.append(f"{few} could not be judged with so few seeds.")
+    if alone := counts[Verdict.NOT_PUBLISHED]:
+        said.append(f"Beside {alone} of our figures nothing is published.")
     if made.quick:
-        said.append("This is a quick reproduction, with few seeds: it can find gross differences only.")
+        said.append(
+            "This is a quick reproduction, of some recipes and with few seeds: it can find gross differences only."
+        )
     missing = [part for part in made.carried if part.finished < part.seeds]
     said += [
         f"Of {part.recipe}, {part.seeds - part.finished} of {part.seeds} seeds did not finish."
@@ -176,6 +178,8 @@ def _shown(value: float | str | None, row: Row) -> str:
         return value
     if isinstance(value, float) and value == 0:
         return "0"
+    if row.published and row.published[0].isdigit():
+        return numerals.number(value) if value is None else f"{value:.0f}"
     printed = row.published[0].lower().partition("e")[0] if row.published else ""
     digits = len(printed.replace(".", "").lstrip("-0"))
     return numerals.number(value, min(max(digits, _FEWEST_DIGITS), _MOST_DIGITS), padded=True)
