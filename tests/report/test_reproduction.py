@@ -165,7 +165,7 @@ def test_markdown_holds_the_same_cells_and_escapes_them(write: Callable[[Reprodu
     assert r"&lt;b&gt;red&lt;/b&gt; &amp; a\|b \*\_\`x\`" in rows[2]
     assert "| 0.27 | 0.273 | 0.280 | 0.250 | 0.310 | agrees |" in rows[2]
     assert "\n- Single runs, 2.10: ablated, largest error: published 0.073, ours 0.530" in text
-    assert r"Published: a\|source." in text
+    assert r"Source: a\|source." in text
     assert "Do not edit" in text
     assert text.endswith("|\n")
 

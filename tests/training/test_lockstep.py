@@ -18,7 +18,9 @@ from many_seeds import ALL, LABELS, STREAM, TERMS, models_of, rows_of, trained, 
 # Sizes that fill whole registers and sizes that do not: torch computes the last few numbers of a tensor by other code,
 # and products of matrices depend on where in memory they lie.
 @pytest.mark.parametrize(
-    ("hidden", "batch_size"), [(16, 16), (7, 33), (10, 50), (5, 191)], ids=["even", "odd", "mixed", "one-left"]
+    ("hidden", "batch_size"),
+    [(16, 16), (7, 33), (10, 50), (5, 191)],
+    ids=["even", "odd", "mixed", "one-left"],
 )
 def test_a_seed_ends_with_the_same_bits_alone_and_among_others(hidden: int, batch_size: int):
     stream = hsv_stream(LABELS, batch_size=batch_size, hues=12, saturations=4, values=4)

@@ -75,7 +75,7 @@ def as_markdown(path: Path) -> str:
         headings = headings_of(section)
         rows = [cells_of(section, row) for row in section.rows]
         blocks += [f"## {_escaped(section.title)}", _escaped(section.text)]
-        blocks += [f"Published: {_escaped(source)}." for source in section.sources]
+        blocks += [f"Source: {_escaped(source)}." for source in section.sources]
         blocks += [_table(headings, rows)]
     ran = [
         [

@@ -52,15 +52,16 @@ def _target(target: Target, sweep: Sweep) -> Row:
         criterion = f"within {target.tolerance:g} of {target.value.text}"
     verdict = Verdict.NOT_JUDGED if ours is None else Verdict.AGREES if met else Verdict.DIFFERS
     finding = ""
-    asked, of_theirs = len(sweep["seeds"]), published.sweeps()[target.recipe].seeds
-    if target.statistic == "chosen" and asked < of_theirs:
+    theirs = published.sweeps()[target.recipe]
+    asked = len(sweep["seeds"])
+    if target.statistic == "chosen" and asked < theirs.seeds:
         # The best of few seeds is no rival of the best of many.
-        verdict, finding = (
-            Verdict.NOT_JUDGED,
-            f"chosen from {asked} seeds, the published one from {of_theirs}",
-        )
+        verdict = Verdict.NOT_JUDGED
+        finding = f"chosen from {asked} seeds, the published one from {theirs.seeds}"
+    # A bound was set below the figure that was published.
+    printed = theirs.chosen if target.tolerance is None else target.value
     return Row(
-        recipe=target.recipe, what=f"{in_words(target.quantity)}, {of}", published=(target.value.text,), ours=(ours,),
+        recipe=target.recipe, what=f"{in_words(target.quantity)}, {of}", published=(printed.text,), ours=(ours,),
         verdict=verdict, criterion=criterion, finding=finding,
     )  # fmt: skip
 
