@@ -5,7 +5,9 @@ from typing import Literal
 
 from rich.console import Console
 
+from excise.errors import RunError
 from excise.experiments.restore import arrays_of, recipe_of
+from excise.experiments.shapes import shapes_of
 from excise.report.colors import ColorTable, as_html, as_latex, as_markdown, as_rich
 from excise.report.tables import plain_console
 from excise.runs import open_run
@@ -17,9 +19,16 @@ def color_table_of(path: Path) -> ColorTable:
     """Each named colour of a run: itself, its errors, and what each condition draws.
 
     Raises:
-        RunError: there is no run, or it has no results.
+        RunError: there is no run, it has no results, or it is a sweep or one of shapes.
     """
     run = open_run(path)
+    sweep = run.sweep()
+    if sweep is not None:
+        raise RunError(
+            f"{path} is a sweep: name one of its seeds' directories, such as seed-{sweep['chosen']}."
+        )
+    if shapes_of(run) is not None:
+        raise RunError(f"{path} is a run of shapes, which has no errors of colours.")
     results = run.results()
     arrays = arrays_of(recipe_of(run), run)
     names = [str(name) for name in arrays["named_color"].to_numpy()]
