@@ -21,7 +21,7 @@ from pathlib import Path
 from excise.experiments.sweep import open_sweep_path, run_sweep
 from tiny_recipe import make_tiny
 
-EVENTS = {"open", "os.mkdir", "os.rename", "os.remove", "os.rmdir"}
+EVENTS = {"os.mkdir", "os.rename", "os.remove", "os.rmdir"}
 out, recipe, seeds = Path(sys.argv[1]), make_tiny(steps=8), range(4)
 
 def attempt(fatal):
@@ -30,7 +30,8 @@ def attempt(fatal):
         left = fatal
         def watch(event, arguments):
             nonlocal left
-            if event in EVENTS and str(arguments[0]).startswith(str(out)):
+            writes = event in EVENTS or (event == "open" and set(arguments[1] or "") & set("wa+"))
+            if writes and str(arguments[0]).startswith(str(out)):
                 left -= 1
                 if left == 0:
                     os.kill(os.getpid(), signal.SIGKILL)
@@ -42,9 +43,12 @@ def attempt(fatal):
     print(json.dumps([status, {path.parent.name: path.stat().st_mtime_ns for path in written}]), flush=True)
     return status
 
-chance = random.Random(0)
-while attempt(chance.randrange(2, 60)):
-    pass
+chance = random.Random(3)
+for _ in range(6):
+    if attempt(chance.randrange(2, 60)) == 0:
+        break
+else:
+    attempt(0)
 """
 
 

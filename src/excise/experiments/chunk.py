@@ -107,6 +107,8 @@ def sweep_leftovers(path: Path) -> None:
     """Remove what a sweep that was killed had not finished writing."""
     for partial in path.glob(".seed-*"):
         shutil.rmtree(partial, ignore_errors=True)
+    for temporary in path.glob(".*.tmp"):
+        temporary.unlink(missing_ok=True)
 
 
 def _write_run(recipe: Recipe, trained: Trained, path: Path, environment: Mapping[str, Any]) -> None:
