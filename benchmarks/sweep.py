@@ -45,22 +45,23 @@ SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 
 
 class _Stopwatch(SilentProgress):
-    """Notes when the last training step was told of."""
+    """Notes when the first and the last training step were told of."""
 
     def __init__(self) -> None:
-        self.latest = 0.0
+        self.first = self.latest = 0.0
 
     def __call__(self, snapshot: Snapshot) -> None:
         self.latest = time.perf_counter()
+        self.first = self.first or self.latest
 
 
-def time_sweep(recipe: Recipe, seeds: int) -> tuple[float, float]:
-    """Seconds until the last training step, and until everything is evaluated and selected."""
+def time_sweep(recipe: Recipe, seeds: int) -> tuple[float, float, float]:
+    """Seconds until the last training step, without the start of the workers, and until all is done."""
     watch = _Stopwatch()
     with tempfile.TemporaryDirectory() as folder:
         began = time.perf_counter()
         run_sweep(recipe, range(seeds), Path(folder) / "sweep", progress=watch)
-        return watch.latest - began, time.perf_counter() - began
+        return watch.latest - began, watch.latest - watch.first, time.perf_counter() - began
 
 
 def single_speed(recipe: Recipe, steps: int) -> float:
@@ -85,22 +86,24 @@ def compare(recipe: Recipe, seeds: int, rounds: int, steps: int) -> None:
         "our loop, one by one": lambda: single_speed(recipe, steps),
     }
     speeds: dict[str, list[float]] = {name: [] for name in loops}
-    sweeps: list[tuple[float, float]] = []
+    sweeps: list[tuple[float, float, float]] = []
     for _ in range(rounds):
         for name, loop in loops.items():
             speeds[name].append(loop())
         sweeps.append(time_sweep(recipe, seeds))
-    training = statistics.median(seconds for seconds, _ in sweeps)
-    total = statistics.median(seconds for _, seconds in sweeps)
+    training, stepping, total = (statistics.median(column) for column in zip(*sweeps, strict=True))
     speed = whole / training
     for name, measured in speeds.items():
         turns = ", ".join(f"{each:.0f}" for each in measured)
         print(f"{name:24} {statistics.median(measured):7.0f} steps/s   (turns: {turns})")
-    turns = ", ".join(f"{whole / seconds:.0f}" for seconds, _ in sweeps)
+    turns = ", ".join(f"{whole / seconds:.0f}" for seconds, _, _ in sweeps)
     print(f"{f'sweep, {seeds} seeds':24} {speed:7.0f} seed-steps/s on {cores()} cores   (turns: {turns})")
     for name, target in TARGETS.items():
-        ratio = speed / statistics.median(speeds[name])
-        print(f"the sweep trains {ratio:.1f} x as fast as {name} (target: {target:g})")
+        single = statistics.median(speeds[name])
+        print(
+            f"the sweep trains {speed / single:.1f} x as fast as {name} (target: {target:g}); "
+            f"{whole / stepping / single:.1f} x without the start of its workers"
+        )
     print(f"{seeds} seeds trained, evaluated and selected in {total:.1f} s (target for 60: {SECONDS:g})")
     own, workers = (
         resource.getrusage(who).ru_maxrss / 1024 for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
