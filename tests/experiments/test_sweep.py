@@ -205,7 +205,7 @@ def test_a_directory_that_cannot_be_made_is_refused(
     trainer: Any, tiny: Callable[..., Recipe], tmp_path: Path
 ):
     (tmp_path / "file").write_text("", encoding="utf-8")
-    with pytest.raises(RunError, match="cannot make the run directory .*--out"):
+    with pytest.raises(RunError, match=r"cannot make the run directory .*--out"):
         run_sweep(tiny(), [0], tmp_path / "file")
 
 
