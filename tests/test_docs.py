@@ -127,7 +127,3 @@ def test_a_probe_still_reads_what_the_text_says(here: dict[str, Any]):
     told = re.search(r"a linear probe explains (\d+) %", TEXT)
     assert told is not None
     assert 100 * here["explained"] == pytest.approx(float(told[1]), abs=5)
-
-
-def test_it_is_one_page():
-    assert 100 <= len(PAGE.splitlines()) <= 160
