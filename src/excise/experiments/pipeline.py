@@ -60,7 +60,7 @@ def run_recipe(
     with Record(path, recipe.spec(), environment) as record:
         check_edits(recipe)
         observers: list[Observer] = [lambda snapshot: record.log(snapshot.row()), progress]
-        (trained,) = train(recipe, [seed], observers, notify=progress.stage, log_every=log_every)
+        (trained,) = train(recipe, [seed], observers, notify=progress.note, log_every=log_every)
         if trained.outcome.error is not None:
             raise trained.outcome.error
         record.save_model(trained.model)

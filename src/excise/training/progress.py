@@ -44,6 +44,9 @@ class SilentProgress(AbstractContextManager["SilentProgress", None]):
     def stage(self, name: str) -> None:
         """Be told that a stage after (or before) training begins."""
 
+    def note(self, text: str) -> None:
+        """Be told what a user should know about the training; it stays to be read."""
+
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
@@ -72,14 +75,19 @@ class PlainProgress(SilentProgress):
             return
         self._next = done + snapshot.num_steps / self._lines
         terms = "".join(f"  {name} {value:.2e}" for name, value in snapshot.terms.items())
+        speed = _speed(snapshot)
+        left = f"  {speed}  {snapshot.seconds_left:.0f} s left" if speed else ""
         self._print(
-            f"step {done}/{snapshot.num_steps}  loss {snapshot.loss:.2e}  lr {snapshot.lr:.1e}{terms}  "
-            f"{snapshot.steps_per_second:.0f} steps/s  {snapshot.seconds_left:.0f} s left"
+            f"step {done}/{snapshot.num_steps}  loss {snapshot.loss:.2e}  lr {snapshot.lr:.1e}{terms}{left}"
         )
 
     def stage(self, name: str) -> None:
         """Print the stage's name."""
         self._print(name)
+
+    def note(self, text: str) -> None:
+        """Print the note."""
+        self._print(text)
 
     def _print(self, line: str) -> None:
         """Print a line; a reader that has gone away (`| head`) or a full disk does not end the training it watched."""
@@ -124,14 +132,20 @@ class LiveProgress(SilentProgress):
             description=f"{self._stage}: training" if self._stage else "training",
             total=snapshot.num_steps,
             completed=snapshot.step + 1,
-            speed=f"{snapshot.steps_per_second:.0f} steps/s",
+            speed=_speed(snapshot),
         )
 
     def stage(self, name: str) -> None:
         """Show the stage's name instead of the losses."""
         self._latest = None
         self._stage = name
-        self._bar.update(self._task, description=name, completed=0, total=None, speed="")
+        # A task of rich's that has a total keeps it; a stage has none, so that it shows no share and no time.
+        self._bar.remove_task(self._task)
+        self._task = self._bar.add_task(name, total=None, speed="")
+
+    def note(self, text: str) -> None:
+        """Print the note above the bar, where it stays."""
+        self._live.console.print(text, markup=False, highlight=False)
 
     def _render(self) -> Table:
         lines = Table.grid()
@@ -141,6 +155,11 @@ class LiveProgress(SilentProgress):
             numbers = [Text.assemble((name, "dim"), f" {value:.2e}") for name, value in shown.items()]
             lines.add_row(Columns(numbers, padding=(0, 2)))
         return lines
+
+
+def _speed(snapshot: Snapshot) -> str:
+    """The speed in words; nothing after the first step, which spends most of its time on getting ready."""
+    return f"{snapshot.steps_per_second:.0f} steps/s" if snapshot.step else ""
 
 
 def progress_for(file: TextOut | None = None) -> SilentProgress:
