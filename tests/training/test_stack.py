@@ -1,6 +1,7 @@
 """Modules that are trained as one batch, whatever they are made of."""
 
 import copy
+import sys
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -79,6 +80,19 @@ def test_terms_can_train_alone_where_the_objective_asks_nothing_of_the_model():
     before = around(nn.GELU)
     models, others, _ = both(copy.deepcopy(before), objective=lambda _y, _batch: torch.zeros(()))
     assert_same(models, others, atol=2e-5, rtol=1e-4)
+    assert not torch.equal(models[0].first.weight, before[0].first.weight)
+
+
+def test_no_time_is_spent_on_importing_a_computer_algebra(monkeypatch: pytest.MonkeyPatch):
+    """torch imports sympy to start a backward pass from anything but scalars: half a second of each process."""
+    monkeypatch.setitem(sys.modules, "torch.fx.experimental.symbolic_shapes", None)
+    start = torch.ones(2, requires_grad=True)
+    with pytest.raises(ImportError):
+        torch.autograd.backward([start * 2], [torch.ones(2)])  # The control.
+    anchoring = Anchoring([Term("unit", Unitarity(), "first")])
+    before = around(nn.GELU)
+    models = copy.deepcopy(before)
+    fit_lockstep(models, STREAM, anchoring, seeds=SEEDS, steps=2, lr=0.1)
     assert not torch.equal(models[0].first.weight, before[0].first.weight)
 
 

@@ -143,12 +143,11 @@ class Stack:
             batch.labels,
         )
         self.flat.clear_gradients()
-        ends: list[tuple[Tensor, Tensor | None]] = [
-            (captured[layer], slope) for layer, slope in terms.slopes.items()
-        ]
+        # Scalars whose gradients are the slopes: to start from slopes, torch would first import a computer algebra.
+        ends = [(captured[layer] * slope).sum() for layer, slope in terms.slopes.items()]
         if objectives.requires_grad or not ends:
-            ends.append((objectives.sum(), None))
-        torch.autograd.backward([end for end, _ in ends], [slope for _, slope in ends])
+            ends.append(objectives.sum())
+        torch.autograd.backward(ends)
         return objectives.detach(), terms
 
     def _one(self, activations: Activations) -> Callable[[State, State, Batch], tuple[Tensor, State, State]]:
