@@ -139,13 +139,13 @@ CASES = [
         note="The keys at the same dims meet nothing any more.",
     ),
     Case(
-        "attention_writes_residual_stream",
+        "scale_from_stream_width_is_refused",
         around(FusedAttention, "chunk"),
         INPUTS,
         "attn.o_proj",
         (1, 4),
         zeroed(out("first"), out("attn.o_proj")),
-        note="It reads the stream as well, and its inside stays as wide as it is.",
+        note="The scores are divided by the width of the stream, which is a number once it is computed.",
         prune=SurgeryError,
     ),
     Case(
