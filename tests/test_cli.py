@@ -1,5 +1,6 @@
 import contextlib
 import errno
+import importlib
 import io
 import json
 import os
@@ -379,6 +380,36 @@ def test_other_signals_that_ask_for_an_end_cancel_the_run_too(
     assert open_run(only_run(tmp_path)).status["status"] == "cancelled"
 
 
+SWALLOWING = """
+import signal
+import time
+
+try:
+    signal.raise_signal(signal.SIGINT)
+    time.sleep(0.2)
+except BaseException:
+    pass
+"""
+
+
+@posix
+def test_ctrl_c_in_the_middle_of_an_import_is_not_lost_to_a_library_that_swallows_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """As extension modules do: pressed in the first second of a run, Ctrl-C was lost, or broke numpy."""
+    (tmp_path / "swallowing_library.py").write_text(SWALLOWING, encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def call(*_args: object):
+        importlib.import_module("swallowing_library")
+        time.sleep(2)
+
+    monkeypatch.setattr(progress_module.PlainProgress, "__call__", call)
+    ended = excise("run", "2.6", "--out", tmp_path)
+    assert ended.status == 130
+    assert open_run(only_run(tmp_path)).status["status"] == "cancelled"
+
+
 @posix
 def test_signals_are_left_as_they_were_and_an_ignored_one_stays_ignored():
     before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -386,7 +417,9 @@ def test_signals_are_left_as_they_were_and_an_ignored_one_stays_ignored():
         with cli._ending_on_signals():
             assert signal.getsignal(signal.SIGTERM) == signal.SIG_IGN
             assert signal.getsignal(signal.SIGHUP) not in (signal.SIG_DFL, signal.SIG_IGN)
+            assert signal.getsignal(signal.SIGINT) is not signal.default_int_handler
         assert signal.getsignal(signal.SIGHUP) == signal.SIG_DFL
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     finally:
         signal.signal(signal.SIGTERM, before)
 

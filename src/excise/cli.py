@@ -29,13 +29,16 @@ USER_ERROR = 2
 BY_SIGNAL = 128
 """The exit status of a command that a signal ended is this plus the signal's number, as shells have it."""
 
+IMPORT_PAUSE = 0.05
+"""After so many seconds a signal that came in the middle of an import is given again."""
+
 MOST_SEEDS = 100_000
 
 
 class Ended(KeyboardInterrupt):
-    """Another signal than Ctrl-C's asked the command to end: `kill`, a batch system, a terminal that closes.
+    """A signal asked the command to end: Ctrl-C, `kill`, a batch system, a terminal that closes.
 
-    It ends a run as Ctrl-C does, so that the run directory says cancelled instead of started for ever.
+    Each ends a run as Ctrl-C does, so that the run directory says cancelled instead of started for ever.
     """
 
     def __init__(self, number: int) -> None:
@@ -283,13 +286,19 @@ def main() -> None:
 @contextmanager
 def _ending_on_signals() -> Iterator[None]:
     """Let SIGTERM and SIGHUP end the block as Ctrl-C does; one that is ignored (nohup) stays so."""
-    numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
-    caught = [number for number in numbers if signal.getsignal(number) == signal.SIG_DFL]
+    numbers = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    before = {number: signal.getsignal(number) for number in numbers}
+    caught = [number for number in numbers if before[number] in (signal.SIG_DFL, signal.default_int_handler)]
     if threading.current_thread() is not threading.main_thread():
         caught = []  # only the main thread may set handlers
 
-    def end(number: int, _frame: FrameType | None) -> None:
-        raise Ended(number)
+    def end(number: int, frame: FrameType | None) -> None:
+        if not _is_importing(frame):
+            raise Ended(number)
+        # A library that is interrupted as it is imported may swallow that, or stay half imported: ask again later.
+        later = threading.Timer(IMPORT_PAUSE, signal.raise_signal, [number])
+        later.daemon = True
+        later.start()
 
     for number in caught:
         signal.signal(number, end)
@@ -297,7 +306,16 @@ def _ending_on_signals() -> Iterator[None]:
         yield
     finally:
         for number in caught:
-            signal.signal(number, signal.SIG_DFL)
+            signal.signal(number, before[number])
+
+
+def _is_importing(frame: FrameType | None) -> bool:
+    """Whether an import that this command began is under way."""
+    while frame is not None and frame.f_code is not main.__code__:
+        if frame.f_code.co_filename == "<frozen importlib._bootstrap>":
+            return True
+        frame = frame.f_back
+    return False
 
 
 @contextmanager
