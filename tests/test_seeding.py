@@ -1,6 +1,7 @@
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 import torch
 
@@ -63,3 +64,25 @@ def test_another_process_draws_the_same():
     code = "from excise.seeding import generator; print(generator(7, 'data').initial_seed())"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert int(done.stdout) == generator(7, "data").initial_seed()
+
+
+class FirstNumpyInteger(np.uint64):
+    """An unsigned integer of numpy 1, which promises nothing exact when shifted by a Python integer."""
+
+    def __rshift__(self, other: object):
+        raise TypeError("ufunc 'right_shift' not supported for the input types")
+
+
+def test_integers_of_the_oldest_numpy_allowed_make_the_same_generator(monkeypatch: pytest.MonkeyPatch):
+    expected = draws(7, "data")
+    real = np.random.SeedSequence
+
+    class FirstNumpySequence:
+        def __init__(self, entropy: list[int]) -> None:
+            self.words = real(entropy).generate_state(1, np.uint64)
+
+        def generate_state(self, *_how: object) -> list[FirstNumpyInteger]:
+            return [FirstNumpyInteger(word) for word in self.words]
+
+    monkeypatch.setattr(np.random, "SeedSequence", FirstNumpySequence)
+    assert torch.equal(draws(7, "data"), expected)

@@ -26,4 +26,4 @@ def generator(seed: int, purpose: str) -> torch.Generator:
     if seed < 0:
         raise SettingError(f"a seed is a whole number of at least 0; {seed} came.")
     entropy = np.random.SeedSequence([seed, zlib.crc32(purpose.encode())])
-    return torch.Generator().manual_seed(int(entropy.generate_state(1, np.uint64)[0] >> 1))
+    return torch.Generator().manual_seed(int(entropy.generate_state(1, np.uint64)[0]) >> 1)
