@@ -64,6 +64,14 @@ def test_help_loads_no_torch():
     assert not loaded & {"torch", "matplotlib", "xarray"}
 
 
+def test_a_worker_of_a_sweep_begins_to_train_before_anything_that_only_measures_is_loaded():
+    loaded = loaded_after(
+        "import excise.experiments.worker; from excise.experiments.catalogue import isolated; isolated().data.build()"
+    )
+    assert "torch" in loaded
+    assert not loaded & {"matplotlib", "PIL", "sklearn"}
+
+
 def test_an_unknown_name_is_an_attribute_error():
     with pytest.raises(AttributeError, match="ablat_"):
         getattr(excise, "ablat_")  # noqa: B009 - the attribute is not there

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 
 import numpy as np
 import xarray as xr
-from matplotlib.colors import hsv_to_rgb
 
 from excise.errors import SettingError
 
@@ -64,6 +63,8 @@ def rgb_grid(steps: int) -> xr.DataArray:
 
 def hsv_to_array(hsv: np.ndarray) -> np.ndarray:
     """HSV `[..., 3]` as sRGB `[..., 3]`, both in [0, 1]; hues wrap."""
+    from matplotlib.colors import hsv_to_rgb
+
     wrapped = np.array(hsv, dtype=float)
     wrapped[..., 0] %= 1.0
     return hsv_to_rgb(wrapped)

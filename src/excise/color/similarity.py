@@ -1,7 +1,6 @@
 """How alike two colours are, as a concept reaches from a pure colour into those around it."""
 
 import numpy as np
-from matplotlib.colors import rgb_to_hsv
 
 from excise.errors import SettingError, ShapeError
 
@@ -72,6 +71,8 @@ def rgb_similarity(rgb: np.ndarray, other_rgb: np.ndarray) -> np.ndarray:
         ShapeError: the colours have no three channels, or there is more than one other.
         SettingError: a channel is outside [0, 1].
     """
+    from matplotlib.colors import rgb_to_hsv
+
     if rgb.shape[-1:] != (3,) or other_rgb.shape != (3,):
         raise ShapeError(
             f"rgb_similarity takes colours [..., 3] and another [3]; {rgb.shape} and {other_rgb.shape} came."
