@@ -28,7 +28,7 @@ from .interventions import (
 )
 from .schedule import Dopesheet, Timeline
 from .stream import Batch, Stream, TensorStream
-from .surgery import ablate, prune
+from .surgery import ablate, prune, remove_subspace
 from .training import History, Observer, Outcome, Snapshot, Validation, fit, fit_lockstep, reconstruction
 
 __version__: str
@@ -75,6 +75,7 @@ __all__ = [
     "interventions",
     "prune",
     "reconstruction",
+    "remove_subspace",
     "repel",
     "suppress",
     "surgery",

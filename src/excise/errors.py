@@ -9,7 +9,8 @@ ExciseError
 │   ├── UnknownLabelError
 │   ├── UnknownPropertyError
 │   ├── UnknownConceptError
-│   └── UnknownRecipeError
+│   ├── UnknownRecipeError
+│   └── UnknownModuleError    a Python module, or a name in one
 ├── ShapeError              a tensor or a setting of the wrong width          (also a ValueError)
 ├── SettingError            a value outside its range                         (also a ValueError)
 ├── CaptureError            a layer whose activations cannot be captured      (also a RuntimeError)
@@ -51,6 +52,7 @@ __all__ = [
     "UnknownConceptError",
     "UnknownLabelError",
     "UnknownLayerError",
+    "UnknownModuleError",
     "UnknownNameError",
     "UnknownPropertyError",
     "UnknownRecipeError",
@@ -129,6 +131,12 @@ class UnknownRecipeError(UnknownNameError):
     """A recipe that the catalogue does not hold."""
 
     kind = "recipe"
+
+
+class UnknownModuleError(UnknownNameError):
+    """A Python module, or a name in one, that is not there."""
+
+    kind = "module or name"
 
 
 class ShapeError(ExciseError, ValueError):

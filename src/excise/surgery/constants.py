@@ -1,91 +1,108 @@
-"""Does a forward pass compute with the width of a layer? Then pruning changes more than the features.
+"""What removed features leave behind: constants, kept where a user asks for it.
 
-A recorded forward pass holds plain numbers such as `linear.out_features` as constants. So the pass of the
-pruned copy is recorded too: operation by operation, it must be that of the model.
+Removal takes the features out of every tensor that carries them. Where a function makes a constant of zero (a sigmoid
+0.5, a BatchNorm its bias), the constant goes as well. Who wants "zero this activation, and let the rest of the model
+run on" instead, wants the constant to stay: it is then folded into the biases of the weights that read it, which is
+exact as long as it is one: the same for every sample and place.
 """
 
-from itertools import zip_longest
+from math import prod
+from typing import Any
 
 import torch
-from torch import Tensor, fx, nn
+from torch import Tensor
 
 from excise.errors import UnfollowableError
-from excise.surgery.graph import ForwardGraph, operation, record
+from excise.surgery.examples import Examples
+from excise.surgery.flow import Effect, refusal
+from excise.surgery.recording import Call, Value
+from excise.surgery.removal import Removal
+from excise.surgery.rewrite import Shift
+from excise.surgery.verify import outputs_zeroed_at
 
-__all__ = ["check_constants"]
+__all__ = ["kept_constants"]
 
 
-def check_constants(model: nn.Module, graph: ForwardGraph, pruned: nn.Module, layer: str) -> None:
-    """Refuse a model of which the pruned copy has another forward pass.
-
-    The same operations on the same modules also have the same writers, carriers and readers.
+def kept_constants(
+    removal: Removal, places: list[Value], examples: Examples
+) -> tuple[list[Shift], list[Tensor]]:
+    """The biases that take up the constants, and what the model gives when the features are zeroed at their place only.
 
     Args:
-        model: the model.
-        graph: its recorded forward pass.
-        pruned: its pruned copy.
-        layer: the layer that got narrower.
+        removal: the removal.
+        places: the tensors of the place.
+        examples: what the model is run on.
 
     Raises:
-        UnfollowableError: the pruned copy computes with other constants, or its forward pass fails.
+        UnfollowableError: what is left is no constant, or nothing can take it up; what is in the way is named.
     """
-    way_out = "keep that number in an attribute of its own, or ablate instead of pruning."
-    try:
-        after = record(pruned)
-    except UnfollowableError as error:
-        cause = error.__cause__ or error
+    flow = removal.flow
+    readers = [call for call in flow.recording.calls if _reads(call, removal)]
+    reference, inputs = outputs_zeroed_at(removal, places, [call.serial for call in readers], examples)
+    found: dict[str, Tensor] = {}
+    for call in readers:
+        added = _added(call, removal, inputs[call.serial])
+        if not bool(added.any()):
+            continue
+        bias = next((value for value in call.values if value.source == "leaf" and value.ndim == 1), None)
+        if bias is None:
+            raise refusal(
+                call, flow.place, "it has no bias that could take up the constants which they leave",
+                "Give it one, of zeros; or remove the constants as well (`keep_constants=False`).",
+            )  # fmt: skip
+        if bias.name in found and not torch.allclose(found[bias.name], added):
+            raise refusal(
+                call, flow.place, "it is used several times, and the constants which they leave differ"
+            )
+        found[bias.name] = added
+    return [Shift(name=name, by=tuple(added.tolist())) for name, added in found.items()], reference
+
+
+def _reads(call: Call, removal: Removal) -> bool:
+    if removal.flow.effects.get(call) is not Effect.READS or call.name.startswith(
+        ("embedding", "lstm", "gru", "rnn")
+    ):
+        return False
+    x = call.values[1] if call.name in ("addmm", "baddbmm") else call.values[0]
+    return removal.touches(x)
+
+
+def _added(call: Call, removal: Removal, given: tuple[Any, ...]) -> Tensor:
+    """What the removed features of an input add to every output of a product, `[out]`."""
+    position = 1 if call.name in ("addmm", "baddbmm") else 0
+    x, weight = given[position], given[position + 1]
+    value = call.values[position]
+    masks = [mask for mask, _ in removal.masks(value)]
+    if len(masks) != 1 or sum(size > 1 for size in masks[0].shape) != 1:
+        raise refusal(call, removal.flow.place, "the constants which they leave cannot be followed there")
+    axis = next(at for at, size in enumerate(masks[0].shape) if size > 1)
+    gone = masks[0].flatten().nonzero().flatten().to(x.device)
+    left = x.double().movedim(axis, -1)[..., gone].reshape(-1, len(gone))
+    if not torch.allclose(left, left[:1].expand_as(left), rtol=1e-5, atol=1e-7):
         raise UnfollowableError(
-            error.culprit,
-            f"its forward pass fails once {layer!r} is narrower ({type(cause).__name__}: {cause}), so it depends "
-            f"on the width of a Linear (`in_features`, `out_features`); {way_out}",
-        ) from error
-    changed = _changed(graph, after)
-    if changed:
-        # What differs between two recordings of one model (a clock, a counter of calls) is none of pruning's doing.
-        changed -= _changed(graph, record(model))
-    if not changed:
-        return
-    first = min(changed)
-    nodes = [one.nodes[first] if first < len(one.nodes) else one.nodes[-1] for one in (graph, after)]
-    culprit = graph.name(next(iter(nodes[0].users), nodes[0]) if nodes[0].op == "get_attr" else nodes[0])
-    raise UnfollowableError(
-        culprit,
-        f"a constant in it changes once {layer!r} is narrower (`{_text(nodes[0], graph)}` becomes "
-        f"`{_text(nodes[1], after)}`), so it depends on the width of a Linear (`in_features`, `out_features`), and "
-        f"the pruned model would differ from the ablated one; {way_out}",
-    )
+            str(call),
+            f"what the features of {removal.flow.place!r} leave there is no constant (other weights write to the same "
+            f"numbers, or a norm mixes them), so that no bias can take it up. Remove it as well "
+            f"(`keep_constants=False`), or zero the features while the model runs (`excise.suppress`).",
+        )
+    constant = left[0]
+    if call.name.startswith("conv"):
+        return _by_convolution(call, removal, weight, constant, gone)
+    if call.name == "linear":
+        return weight.double()[:, gone] @ constant
+    return constant @ weight.double()[..., gone, :].reshape(len(gone), -1)
 
 
-def _changed(before: ForwardGraph, after: ForwardGraph) -> set[int]:
-    """The places at which two recorded passes differ."""
-    pairs = zip_longest(before.nodes, after.nodes)
-    return {
-        place
-        for place, (one, other) in enumerate(pairs)
-        if one is None or other is None or not _same(one, other, before, after)
-    }
-
-
-def _same(one: fx.Node, other: fx.Node, before: ForwardGraph, after: ForwardGraph) -> bool:
-    if (one.op, one.target) != (other.op, other.target):
-        return False
-    # A node among the arguments reads as its name there.
-    if repr((one.args, one.kwargs)) != repr((other.args, other.kwargs)):
-        return False
-    if one.op != "get_attr":
-        return True
-    values = before.attribute(one), after.attribute(other)
-    if not isinstance(values[0], Tensor) or not isinstance(values[1], Tensor):
-        return True
-    return values[0].dtype == values[1].dtype and torch.equal(values[0], values[1])
-
-
-def _text(node: fx.Node, graph: ForwardGraph) -> str:
-    """A node as a reader would write it; of a tensor constant, a few of its values."""
-    if node.op == "get_attr":
-        value = graph.attribute(node)
-        if isinstance(value, Tensor):
-            few = ", ".join(f"{number:.4g}" for number in value.flatten()[:4].tolist())
-            return f"{few}, shape {list(value.shape)}"
-    given = [*map(repr, node.args), *(f"{name}={value!r}" for name, value in node.kwargs.items())]
-    return f"{operation(node)}({', '.join(given)})"
+def _by_convolution(call: Call, removal: Removal, weight: Tensor, constant: Tensor, gone: Tensor) -> Tensor:
+    padding = call.argument(4, "padding", 0)
+    padded = padding != 0 and (not isinstance(padding, tuple | list) or any(padding)) and padding != "valid"
+    if not bool(constant.any()):
+        return weight.new_zeros(weight.shape[0])
+    if padded or "transpose" in call.name or call.argument(6, "groups", 1) != 1:
+        raise refusal(
+            call, removal.flow.place,
+            "a constant which they leave is none at its edges, where it is padded, or in its groups",
+            "Remove the constants as well (`keep_constants=False`).",
+        )  # fmt: skip
+    taken = weight.double()[:, gone]
+    return taken.reshape(*taken.shape[:2], prod(taken.shape[2:])).sum(-1) @ constant

@@ -1,20 +1,13 @@
-"""What forbids an edit, or leaves it unproven, however well the data flow is known."""
+"""What forbids an edit before anything is looked at: models or weights that are not plain."""
 
 import reprlib
-from collections.abc import Iterable, Set
 
 import torch
-from torch import fx, nn
+from torch import nn
 
-from excise.activations import CaptureHook
-from excise.errors import SettingError, SurgeryError, UnfollowableError
-from excise.surgery.graph import ForwardGraph
+from excise.errors import SettingError, SurgeryError
 
-__all__ = ["FORWARD_REPLACED", "check_asked", "check_editable", "hooked"]
-
-FORWARD_REPLACED = (
-    "its `forward` was replaced, so it may do anything; give it the `forward` of its class back."
-)
+__all__ = ["check_asked"]
 
 
 def check_asked(model: object, layer: object) -> None:
@@ -35,56 +28,29 @@ def check_asked(model: object, layer: object) -> None:
             "a compiled model runs code made for its present weights' shapes; pass the model that was compiled "
             "(`model._orig_mod`), and compile the edited copy."
         )
-    if "forward" in vars(model):
-        raise UnfollowableError(type(model).__name__, FORWARD_REPLACED)
-
-
-def check_editable(path: str, graph: ForwardGraph) -> None:
-    """Refuse a Linear that is more than its weight and bias, or whose parameters are not its own alone."""
-    linear = graph.modules[path]
-    for name in ("weight", "bias"):
-        if linear._parameters.get(name) is None and getattr(linear, name, None) is not None:
-            raise UnfollowableError(
-                path,
-                f"its {name} is computed anew at every call (weight or spectral normalisation, a mask), so "
-                "an edit would be overwritten; make it a plain parameter first.",
+    for path, module in model.named_modules():
+        if isinstance(module, torch.jit.ScriptModule):
+            raise SurgeryError(
+                f"{path!r} is a {type(module).__name__}, whose operations cannot be seen; put the "
+                "eager module in its place."
             )
-    if "forward" in vars(linear):
-        raise UnfollowableError(path, FORWARD_REPLACED)
-    others = [name for name, _ in linear.named_parameters(recurse=False) if name not in ("weight", "bias")]
-    if others:
-        raise UnfollowableError(
-            path,
-            f"it has parameters besides weight and bias ({', '.join(others)}), and what they do to its features "
-            "is not known here; merge them into the weight or move them to a module of their own.",
-        )
-    own = {id(parameter) for parameter in linear.parameters(recurse=False)}
-    for other_path, other in graph.model.named_modules():
-        if other is not linear and own & {id(parameter) for parameter in other.parameters(recurse=False)}:
-            raise UnfollowableError(
-                path,
-                f"it shares a parameter with {other_path!r}; an edit would change both. Untie them first.",
+    for name, tensor in (*model.named_parameters(), *model.named_buffers()):
+        if nn.parameter.is_lazy(tensor):
+            raise SurgeryError(
+                f"{name!r} has no shape before the first batch; call the model once, then edit."
             )
-    for node in graph.nodes:
-        if node.op == "get_attr" and id(graph.attribute(node)) in own:
-            raise UnfollowableError(
-                path,
-                f"the forward pass also uses its parameter {node.target!r} directly, outside the Linear.",
+        if tensor.is_meta:
+            raise SurgeryError(f"{name!r} is on the meta device and has no numbers; load the weights first.")
+        if tensor.is_quantized:
+            raise SurgeryError(
+                f"{name!r} is quantised ({tensor.dtype}); edit the model before it is quantised."
             )
-
-
-def hooked(graph: ForwardGraph, features: Set[fx.Node]) -> tuple[str, ...]:
-    """The modules that some features go into or come out of and that have forward hooks, by path.
-
-    The hooks of `excise.capture` do not count: they only look.
-    """
-    return tuple(
-        path
-        for path, nodes in graph.touched.items()
-        if not nodes.isdisjoint(features) and _has_foreign_hooks(graph.modules[path])
+        if tensor.layout is not torch.strided:
+            raise SurgeryError(
+                f"{name!r} is sparse ({tensor.layout}); make it dense with `.to_dense()` first."
+            )
+    quantised = next(
+        (path for path, module in model.named_modules() if "quantized" in type(module).__module__), None
     )
-
-
-def _has_foreign_hooks(module: nn.Module) -> bool:
-    hooks: Iterable[object] = (*module._forward_pre_hooks.values(), *module._forward_hooks.values())
-    return not all(isinstance(hook, CaptureHook) for hook in hooks)
+    if quantised is not None:
+        raise SurgeryError(f"{quantised!r} is a quantised module; edit the model before it is quantised.")

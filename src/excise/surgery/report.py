@@ -9,22 +9,24 @@ __all__ = ["EditReport", "Mode", "ParameterChange"]
 
 Mode = Literal["ablate", "prune"]
 
+_MOST_LISTED = 40
+
 
 @dataclass(frozen=True)
 class ParameterChange:
-    """One parameter that an edit touches.
+    """One tensor that an edit touches.
 
     Attributes:
         name: its path, as in `model.named_parameters()`.
-        axis: where the features lie in it: 0 for rows (it writes them), 1 for columns (it reads them).
         before: its shape.
         after: its shape after the edit.
+        done: what is done to it: "zeroed", "removed", "rescaled", "projected".
     """
 
     name: str
-    axis: int
     before: tuple[int, ...]
     after: tuple[int, ...]
+    done: str
 
 
 @dataclass(frozen=True)
@@ -33,31 +35,39 @@ class EditReport:
 
     Attributes:
         mode: "ablate" keeps the shapes and zeroes weights; "prune" removes them.
-        dims: the features that go, in ascending order.
-        trace: who writes, carries and reads the layer's features.
-        changes: the parameters touched.
-        parameters_before: how many numbers the model's parameters hold.
+        dims: the features that go, counted from 0; empty where a subspace goes.
+        trace: who writes, carries and reads them.
+        changes: the tensors that are touched.
+        exactness: "exact", or "exact after folding" where a gain and an eps were adapted to the new width.
+        parameters_before: how many numbers the model's parameters hold; tied ones count once.
         parameters_after: how many they hold after the edit.
-        checked: the largest difference between the pruned and the ablated model on the example inputs; None
-            when no example inputs were given.
+        flops_before: multiplications and additions of all products, on the example inputs.
+        flops_after: the same after the edit.
+        checked: the largest difference, on the example inputs, from the model with the features zeroed wherever they
+            are carried.
+        notes: what else is worth knowing, as sentences.
     """
 
     mode: Mode
     dims: tuple[int, ...]
     trace: Trace
     changes: tuple[ParameterChange, ...]
+    exactness: Literal["exact", "exact after folding"]
     parameters_before: int
     parameters_after: int
-    checked: float | None = None
+    flops_before: int
+    flops_after: int
+    checked: float
+    notes: tuple[str, ...] = ()
 
     @property
     def layer(self) -> str:
-        """The layer whose features go."""
+        """The place whose features go."""
         return self.trace.layer
 
     @property
     def writers(self) -> tuple[str, ...]:
-        """The Linears that write the features, by module path."""
+        """The parameters that write the features, by path."""
         return self.trace.writers
 
     @property
@@ -67,23 +77,26 @@ class EditReport:
 
     @property
     def readers(self) -> tuple[str, ...]:
-        """The Linears that read the features, by module path."""
+        """The parameters that read the features, by path."""
         return self.trace.readers
 
     def __str__(self) -> str:
         """The report, a line a fact."""
-        slices = ("rows", "columns")
-        done = "zeroed" if self.mode == "ablate" else "removed"
-        dims = ", ".join(map(str, self.dims))
-        lines = [f"{self.mode} dims {dims} of {self.trace}"]
-        for change in self.changes:
+        what = f"dims {', '.join(map(str, self.dims))}" if self.dims else "a subspace"
+        lines = [f"{self.mode} {what} of {self.trace}"]
+        for change in self.changes[:_MOST_LISTED]:
             shape = f"{list(change.before)}"
             if change.after != change.before:
                 shape += f" -> {list(change.after)}"
-            lines.append(f"  {change.name}: {shape}, {slices[change.axis]} {dims} {done}")
-        lines.append(f"  parameters: {self.parameters_before} -> {self.parameters_after}")
-        if self.checked is None:
-            lines.append("  not checked on example inputs")
-        else:
-            lines.append(f"  prune and ablate differ by {self.checked:.1e} at most on the example inputs")
+            lines.append(f"  {change.name}: {shape}, {change.done}")
+        if len(self.changes) > _MOST_LISTED:
+            lines.append(f"  and {len(self.changes) - _MOST_LISTED} more tensors")
+        lines.append(f"  parameters: {self.parameters_before:,} -> {self.parameters_after:,}")
+        lines.append(f"  operations: {self.flops_before:,} -> {self.flops_after:,} on the example inputs")
+        lines.append(
+            f"  {self.exactness}: differs by {self.checked:.1e} at most, on the example inputs, from "
+            "the model with these "
+            f"features zeroed wherever they are carried"
+        )
+        lines += [f"  {note}" for note in self.notes]
         return "\n".join(lines)

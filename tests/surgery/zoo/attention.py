@@ -193,9 +193,9 @@ CASES = [
         INPUTS,
         "attn.q_proj",
         HEAD,
-        zeroed(out("attn.q_proj"), into("attn.o_proj")),
+        zeroed(out("attn.q_proj")),
         prune=DimsError,
-        note="Its value head has another reader, and groups of unequal size cannot be repeated.",
+        note="Without its query a head takes the mean of the values; and groups of unequal size cannot be repeated.",
     ),
     Case(
         "multi_query_shared_value_dim",
