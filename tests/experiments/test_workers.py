@@ -32,6 +32,7 @@ class Told(SilentProgress):
     ) -> None:
         self.snapshots: list[Snapshot] = []
         self.stages: list[str] = []
+        self.notes: list[str] = []
         self.at_step, self.at_seed = at_step, at_seed
 
     def __call__(self, snapshot: Snapshot):
@@ -43,6 +44,9 @@ class Told(SilentProgress):
         self.stages.append(name)
         if name.startswith("1 of"):
             self.at_seed()
+
+    def note(self, text: str):
+        self.notes.append(text)
 
 
 @pytest.fixture(scope="module")
@@ -84,6 +88,18 @@ def test_two_processes_give_the_same_bits_as_one_and_one_progress(
     assert [stage for stage in told.stages if "seeds finished" in stage] == [
         f"{count} of 8 seeds finished" for count in range(1, 9)
     ]
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_note_is_told_once_as_a_note_which_stays(tmp_path: Path, processes: int):
+    told = Told()
+    recipe = make_tiny(
+        dopesheet="STEP,lr,reg-separate,reg-anchor,reg-unit\n0,0.01,0.1,0.1,0.1\n2,0.01,0,0,0\n"
+    )
+    run_sweep(recipe, SEEDS, tmp_path, workers=processes, progress=told)
+    assert len(told.notes) == 1
+    assert "'reg-planar' has no column" in told.notes[0]
+    assert not set(told.notes) & set(told.stages)
 
 
 def test_a_worker_that_is_killed_ends_the_sweep_which_then_goes_on(

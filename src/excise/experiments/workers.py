@@ -101,7 +101,7 @@ class _Display:
     def note(self, note: str) -> None:
         if note not in self.notes:
             self.notes.add(note)
-            self.progress.stage(note)
+            self.progress.note(note)
 
 
 def _run_in_processes(tasks: Sequence[dict[str, Any]], workers: int, display: _Display) -> None:

@@ -29,12 +29,16 @@ class Noting(SilentProgress):
     def __init__(self) -> None:
         self.snapshots: list[Snapshot] = []
         self.stages: list[str] = []
+        self.notes: list[str] = []
 
     def __call__(self, snapshot: Snapshot) -> None:
         self.snapshots.append(snapshot)
 
     def stage(self, name: str) -> None:
         self.stages.append(name)
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
 
 
 def test_sweeps_in_processes_have_the_numbers_of_sweeps_alone_and_none_is_left(
@@ -63,6 +67,20 @@ def test_sweeps_in_processes_have_the_numbers_of_sweeps_alone_and_none_is_left(
     assert {snapshot.num_steps for snapshot in progress.snapshots} == {2 * (10 + 30 + 20)}
     assert steps[-1] == 2 * (10 + 30 + 20) - 1
     assert [stage for stage in progress.stages if "3 of 3" in stage]
+
+
+def test_a_note_is_told_once_a_recipe_as_a_note_which_stays(tiny: Callable[..., Recipe], tmp_path: Path):
+    dopesheet = "STEP,lr,reg-separate,reg-anchor,reg-unit\n0,0.01,0.1,0.1,0.1\n2,0.01,0,0,0\n"
+    entries = [
+        (Part(tiny(name=name, dopesheet=dopesheet), (seed,), is_sweep=False), tmp_path / f"{name}-{seed}")
+        for name in ("a", "b")
+        for seed in (0, 1)
+    ]
+    progress = Noting()
+    run_at_once(entries, processors=2, progress=progress)
+    told = "note: term 'reg-planar' has no column in the schedule: its weight is 1 at every step"
+    assert sorted(progress.notes) == [f"a, {told}", f"b, {told}"]
+    assert not set(progress.notes) & set(progress.stages)
 
 
 class Dead:

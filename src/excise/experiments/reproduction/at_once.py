@@ -129,7 +129,7 @@ class _Pool:
             case "note":
                 if message["note"] not in self.notes:
                     self.notes.add(message["note"])
-                    self.progress.stage(message["note"])
+                    self.progress.note(message["note"])
             case "done":
                 self.finished += 1
                 part, _ = self.parts[message["part"]]

@@ -29,16 +29,21 @@ _GRACE = 10.0
 
 
 class _Telling(SilentProgress):
-    """Tells how far a sweep is."""
+    """Tells how far a sweep is, and its notes."""
 
-    def __init__(self, part: int, out: TextIO) -> None:
+    def __init__(self, part: int, name: str, out: TextIO) -> None:
         self.part = part
+        self.name = name
         self.out = out
 
     def __call__(self, snapshot: Snapshot) -> None:
         """Tell the share of the training that is done."""
         share = (snapshot.step + 1) / snapshot.num_steps
         _tell(self.out, kind="step", part=self.part, share=share, loss=snapshot.loss, lr=snapshot.lr)
+
+    def note(self, text: str) -> None:
+        """Tell the note, with the recipe's name: it stands among those of others."""
+        _tell(self.out, kind="note", note=f"{self.name}, {text}")
 
 
 def main() -> None:
@@ -55,11 +60,12 @@ def main() -> None:
     threading.Thread(target=_read, args=(sys.stdin, tasks), daemon=True).start()
     try:
         while (task := tasks.get()) is not None:
+            recipe = Recipe.model_validate(task["recipe"])
             run_sweep(
-                Recipe.model_validate(task["recipe"]),
+                recipe,
                 task["seeds"],
                 Path(task["path"]),
-                progress=_Telling(task["part"], out),
+                progress=_Telling(task["part"], recipe.name, out),
                 workers=task["workers"],
             )
             _tell(out, kind="done", part=task["part"])
