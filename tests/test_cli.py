@@ -135,7 +135,7 @@ def test_help_names_every_command_without_importing_torch():
     code = "import sys; sys.argv = ['excise', '--help']\ntry:\n    from excise.cli import main; main()\n"
     code += "except SystemExit as end:\n    assert not end.code\nprint('torch' in sys.modules)"
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    for command in ("list", "run", "report", "show", "doctor"):
+    for command in ("list", "run", "report", "show", "prune", "ablate", "trace", "doctor"):
         assert command in ended.stdout
     assert ended.stdout.splitlines()[-1] == "False"
 
@@ -155,7 +155,7 @@ def test_help_names_every_command_without_importing_torch():
         (["run", "2.6", "--seeds", "two"], "--seeds"),
         (["run", "2.6", "--sed", "3"], "--seed"),
         (["rnu", "2.6"], "rnu"),
-        ([], "list, run, table, reproduce, report, show, doctor"),
+        ([], "list, run, table, reproduce, report, show, prune,"),
         (["show"], "run"),
         (["show", "nowhere"], "nowhere is not a run directory"),
         (["report", "nowhere"], "nowhere is not a run directory"),

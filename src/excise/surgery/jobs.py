@@ -133,7 +133,7 @@ def build_model(build: str) -> nn.Module:
         found = getattr(found, part)
     if isinstance(found, nn.Module) or not callable(found):
         raise SettingError(
-            f"{build} is a {type(found).__name__}; a function without arguments is wanted that builds the model, "
+            f"{build} is of type {type(found).__name__}; a function without arguments is wanted that builds the model, "
             f"`def build(): return Net()`."
         )
     try:
@@ -146,7 +146,9 @@ def build_model(build: str) -> nn.Module:
     except Exception as error:
         raise SettingError(f"{build}() raised {_what(error)}") from error
     if not isinstance(model, nn.Module):
-        raise SettingError(f"{build}() gives a {type(model).__name__}; a torch.nn.Module is wanted.")
+        raise SettingError(
+            f"{build}() gives something of type {type(model).__name__}; a torch.nn.Module is wanted."
+        )
     return model
 
 
@@ -211,11 +213,11 @@ def _example_for(model: nn.Module, path: Path | None) -> ExampleInputs | None:
 
 def _arrays(path: Path) -> dict[str, Any]:
     try:
-        found = np.load(path, allow_pickle=False)
-        if isinstance(found, np.ndarray):
-            return {"": found}
-        with found:
-            return {name: found[name] for name in found.files}
+        with path.open("rb") as file:
+            found = np.load(file, allow_pickle=False)
+            return (
+                {"": found} if isinstance(found, np.ndarray) else {name: found[name] for name in found.files}
+            )
     except OSError as error:
         raise RunError(f"cannot read {path}: {error.strerror or error}.") from error
     # A damaged file ends in whatever NumPy, zipfile or zlib raise.
