@@ -147,8 +147,10 @@ def plan(
         rewrite = rewrite.model_copy(update={"shifts": tuple(shifts)})
     else:
         reference = outputs_without(removal, examples, strength)
-    flow.recording.release()  # So that the model and one copy are all there is at a time.
-    checked = difference(model, rewrite, reference, examples, place=layer, dtype=flow.recording.coarsest)
+    spare = flow.recording.release()  # So that the model and one copy are all there is at a time.
+    checked = difference(
+        model, rewrite, reference, examples, place=layer, dtype=flow.recording.coarsest, spare=spare
+    )
     report = build_report(flow, rewrite, mode, examples, folded=folded, checked=checked, removal=removal)
     return Edit(mode, layer, removal.dims, type(model).__name__, rewrite, report)
 
@@ -212,6 +214,15 @@ def build_report(
 
 def parameter_counts(recording: Recording, after: Mapping[str, tuple[int, ...]]) -> tuple[int, int]:
     """How many numbers the parameters hold, before and after some get other shapes; tied ones count once."""
-    shapes = {name: value.shape for name, value in recording.leaves.items() if name in recording.parameters}
-    left = (after.get(name, shape) for name, shape in shapes.items())
-    return sum(map(prod, shapes.values())), sum(map(prod, left))
+    before = left = 0
+    for name, shapes in recording.parameters.items():
+        old = recording.leaves[name].shape
+        new = after.get(name, old)
+        for shape in shapes:
+            before += prod(shape)
+            # Of a weight that is computed from several, each follows on the axes that it has whole.
+            left += prod(
+                new[axis] if axis < len(old) and size == old[axis] else size
+                for axis, size in enumerate(shape)
+            )
+    return before, left

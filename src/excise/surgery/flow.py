@@ -264,6 +264,8 @@ class Flow:
             for value, arrays in self.disputed.items():
                 for array in arrays:
                     self.join(value, array)
+            if not self._pending:  # All of it was held already.
+                return
             self.walk(rules)
 
     def walk_back(self, rules: Callable[[str], Rule | None]) -> None:
@@ -302,9 +304,11 @@ class Flow:
             offers = {call: each for call, each in offers.items() if each}
         if offers and len(offers) == len(set(value.users)):
             arrays += self._agreed(list(offers.values()))
-        served = self.served.setdefault(value, {})
+        served, held = self.served.setdefault(value, {}), self.held.get(value, {})
         for slot, array in enumerate(arrays):
             known = array.moved(_compressed(array.ids.clamp(min=0)))
+            if any(one.role is known.role and self._covers(one, known.ids) for one in held.values()):
+                continue
             if bool(known.ids.any()):
                 served[slot, known.axes] = known
 
@@ -352,11 +356,25 @@ def follow(
         flow.join(value, Array(torch.arange(1, width + 1).reshape(shape)))
     flow.walk(rules)
     flow.settle(rules)
-    for call in recording.reads:
-        if any(flow.of(value) for value in call.values):
-            reason = "Python code depends on their values there, so that other inputs may go another way"
-            raise refusal(call, place, reason)
+    _check_reads(flow)
     return flow
+
+
+def _check_reads(flow: Flow) -> None:
+    """Refuse Python code that takes numbers out of the features, or out of what was made of them without a weight."""
+    derived = {value for value in flow.held if value.source == "call"}
+    for call in flow.recording.calls:
+        weighted = any(value.source == "leaf" and value.ndim > 1 for value in call.values)
+        if not weighted and flow.effects.get(call) is not Effect.READS and derived & set(call.values):
+            derived |= set(call.outputs)
+    for call in flow.recording.reads:
+        if derived & set(call.values):
+            reason = "Python code depends on their values there, so that other inputs may go another way"
+            raise refusal(
+                call, flow.place, reason,
+                "Pass a smaller module that holds the layer, its writers and its readers and not this line, or "
+                "choose a layer whose features do not come there.",
+            )  # fmt: skip
 
 
 def refusal(call: Call, place: str, reason: str, advice: str = "") -> UnfollowableError:

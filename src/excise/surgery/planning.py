@@ -1,8 +1,7 @@
 """From a removal to the steps that make it: which numbers become zero, which tensors shrink, what must follow."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
-import torch
 from torch import Tensor
 
 from excise.errors import DimsError, UnfollowableError
@@ -66,17 +65,18 @@ def _check_fit(call: Call, removal: Removal) -> None:
     if not any(removal.touches(value) for value in values):
         return
     if call.name == "scaled_dot_product_attention":
-        shapes = [(value, slice(0, -2)) for value in values[:3]]
+        mask = call.argument(3, "attn_mask")
+        biases = [mask] if isinstance(mask, Value) and mask.data is None else []
+        shapes = [(value, slice(0, -2)) for value in [*values[:3], *biases]]
         if call.kwargs.get("enable_gqa"):
             return
-    elif call.name in ELEMENTWISE:
+    elif call.name in ELEMENTWISE and call.name != "prelu":
         shapes = [(value, slice(None)) for value in values]
     else:
         return
+    before = [value.shape[part] for value, part in shapes]
     after = [removal.new_shape(value)[part] for value, part in shapes]
-    try:
-        torch.broadcast_shapes(*after)
-    except RuntimeError:
+    if not _still_fit(before, after):
         sizes = " and ".join(str(list(removal.new_shape(value))) for value, _ in shapes)
         raise DimsError(
             f"pruning dims {ranges(removal.dims)} of {removal.flow.place!r} would leave tensors that "
@@ -84,7 +84,20 @@ def _check_fit(call: Call, removal: Removal) -> None:
             f"{str(call)!r}: {sizes}. Give the dims of whatever all of them share (a head of keys and "
             "values with all its "
             f"heads of queries, say), or ablate instead."
-        ) from None
+        )
+
+
+def _still_fit(before: Sequence[Sequence[int]], after: Sequence[Sequence[int]]) -> bool:
+    """Whether sizes that were equal, aligned at the last axis, still are; one that broadcasts must have done before."""
+    for place in range(1, max(map(len, before)) + 1):
+        sizes = {
+            new[-place]
+            for old, new in zip(before, after, strict=True)
+            if len(old) >= place and old[-place] > 1
+        }
+        if len(sizes) > 1:
+            return False
+    return True
 
 
 def fills_of(recording: Recording, name: str, value: Value, mask: Tensor) -> Fill:
@@ -92,7 +105,7 @@ def fills_of(recording: Recording, name: str, value: Value, mask: Tensor) -> Fil
     path = name.rpartition(".")[0]
     offset = recording.rms_norms.get(path, ("", 0.0))[1]
     places = tuple(mask.flatten().nonzero().flatten().tolist())
-    return Fill(name=name, shape=value.shape, mask_shape=tuple(mask.shape), places=places, value=-offset)
+    return Fill(name=name, shape=value.shape, mask_shape=tuple(mask.shape), places=places, value=0.0 - offset)
 
 
 def _shrink(name: str, cut: Cut) -> Shrink:

@@ -24,7 +24,7 @@ from excise.errors import SurgeryError
 from excise.surgery.copying import copied, same_randomness
 from excise.surgery.examples import Examples
 from excise.surgery.origins import origins_noted
-from excise.surgery.replacements import NarrowedAttention, set_module, take_over_hooks
+from excise.surgery.replacements import NarrowedAttention, NarrowedLayerNorm, set_module, take_over_hooks
 from excise.surgery.rms import looks_like_rms_norm
 
 __all__ = ["Call", "Recording", "Value", "is_counted", "map_nested", "record"]
@@ -88,6 +88,7 @@ class Call:
         aliased: whether that is a view, so that the tensor behind it changed too.
         index: its place among the calls.
         serial: how many operations were seen before it, those inside a norm that counts as one included.
+        values: all tensors that go in, in the order of the arguments.
     """
 
     name: str
@@ -101,20 +102,20 @@ class Call:
     aliased: bool = False
     index: int = -1
     serial: int = -1
+    values: tuple[Value, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Find the tensors among the arguments once, since rules ask for them again and again."""
+        found: list[Value] = []
+        map_nested(
+            (self.args, self.kwargs), lambda leaf: found.append(leaf) if isinstance(leaf, Value) else None
+        )
+        self.values = tuple(found)
 
     @property
     def out(self) -> Value:
         """Its first output."""
         return self.outputs[0]
-
-    @property
-    def values(self) -> tuple[Value, ...]:
-        """All tensors that go in, in the order of the arguments."""
-        found: list[Value] = []
-        map_nested(
-            (self.args, self.kwargs), lambda leaf: found.append(leaf) if isinstance(leaf, Value) else None
-        )
-        return tuple(found)
 
     def argument(self, position: int, name: str, default: object = None) -> Any:  # noqa: ANN401 - whatever the caller gave
         """An argument by its position or its name."""
@@ -141,7 +142,7 @@ class Recording:
         reads: the calls that took a number out of a tensor into Python.
         modules: the modules of the copy, by every path.
         rms_norms: the eps attribute and the offset of the gain, for modules found to compute an RMS norm.
-        parameters: the names of those leaves that are parameters.
+        parameters: for those leaves that are parameters, or are computed from some, the shapes of these.
         opened: attention modules of torch that were put as single operations for the recording, by path.
         coarsest: the least precise floating-point type that the pass computes in.
     """
@@ -157,17 +158,22 @@ class Recording:
     reads: list[Call]
     modules: dict[str, nn.Module]
     rms_norms: dict[str, tuple[str, float]]
-    parameters: frozenset[str]
+    parameters: dict[str, list[tuple[int, ...]]]
     opened: tuple[str, ...]
     coarsest: torch.dtype
 
-    def release(self) -> None:
-        """Let go of the copy of the model, when only names and shapes are needed any more."""
+    def release(self) -> nn.Module | None:
+        """Let go of the copy of the model, when only names and shapes are needed any more.
+
+        It is given back to be used up, unless attention modules were opened in it, so that it is no true copy.
+        """
+        spare = None if self.opened else self.model
         self.model = nn.Module()
         self.tensors.clear()
         self.modules.clear()
         for call in self.calls:
             call.function = type(call)
+        return spare
 
 
 def record(model: nn.Module, examples: Examples) -> Recording:
@@ -263,6 +269,7 @@ class _Recorder(TorchFunctionMode):
         self.tensors: dict[str, Tensor] = {}
         self.paths: dict[str, tuple[str, ...]] = {}
         self.parametrized: set[str] = set()
+        self.parameters: dict[str, list[tuple[int, ...]]] = {}
         self.results: dict[str, list[Value]] = {}
         self.serial = 0
         self.coarsest = torch.float64
@@ -327,6 +334,8 @@ class _Recorder(TorchFunctionMode):
                 assert isinstance(module.parametrizations, nn.ModuleDict)
                 computed = {name: getattr(module, name) for name in module.parametrizations}
                 self.parametrized |= {prefix + name for name in computed}
+                for name, chain in module.parametrizations.items():
+                    self.parameters[prefix + name] = [tuple(p.shape) for p in chain.parameters()]
                 held |= computed
             held |= {name: value for name, value in vars(module).items() if isinstance(value, Tensor)}
             for name, tensor in held.items():
@@ -337,6 +346,8 @@ class _Recorder(TorchFunctionMode):
                     self.tensors[prefix + name] = tensor
                     self.paths[prefix + name] = (prefix + name,)
                     self.leaves[prefix + name] = self.note(tensor, "leaf", prefix + name)
+                    if isinstance(tensor, nn.Parameter):
+                        self.parameters[prefix + name] = [tuple(tensor.shape)]
                 else:
                     self.paths[first] += (prefix + name,)
 
@@ -365,23 +376,26 @@ class _Recorder(TorchFunctionMode):
                 return
             source = args[0] if args else None
             if isinstance(source, Tensor) and len(tensors) == 1 and id(source) in self.known:
+                if isinstance(module, NarrowedLayerNorm):
+                    self._as_one("narrowed_layer_norm", path, source, tensors[0], first)
                 with torch._C.DisableTorchFunction():
                     found = self.rms_norms.get(path) or looks_like_rms_norm(module, source)
                 if found:
-                    self._as_one(path, module, source, tensors[0], first)
+                    self._as_one("rms_norm_module", path, source, tensors[0], first)
                     self.rms_norms[path] = found
             self.results.setdefault(path, []).append(self.value(tensors[0]))
 
         return leave
 
-    def _as_one(self, path: str, module: nn.Module, source: Tensor, output: Tensor, first: int) -> None:
-        """Put one call in the place of those inside a module that computes an RMS norm."""
+    def _as_one(self, name: str, path: str, source: Tensor, output: Tensor, first: int) -> None:
+        """Put one call in the place of those inside a module that is known as a whole."""
         inside = self.calls[first:]
         line = inside[0].line if inside else ("", 0)
         del self.calls[first:]
-        weight = next(iter(module.parameters(recurse=False)))
-        arguments = self.known[id(source)], self.known[id(weight)]
-        call = Call("rms_norm_module", module.forward, arguments, {}, (), path, line, serial=self.serial - 1)
+        module = self.model.get_submodule(path)
+        own = (self.known[id(parameter)] for parameter in module.parameters(recurse=False))
+        arguments = self.known[id(source)], *own
+        call = Call(name, module.forward, arguments, {}, (), path, line, serial=self.serial - 1)
         call.outputs = (self.note(output, "call", maker=call),)
         self.calls.append(call)
 
@@ -392,7 +406,6 @@ class _Recorder(TorchFunctionMode):
             for value in dict.fromkeys(call.values):
                 value.users.append(call)
         self.alive.clear()
-        parameters = {name for name, _ in self.model.named_parameters()} | self.parametrized
         return Recording(
             self.model,
             self.calls,
@@ -405,7 +418,7 @@ class _Recorder(TorchFunctionMode):
             self.reads,
             dict(self.model.named_modules(remove_duplicate=False)),
             self.rms_norms,
-            frozenset(parameters),
+            self.parameters,
             opened,
             self.coarsest,
         )

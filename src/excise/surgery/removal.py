@@ -66,6 +66,7 @@ class Removal:
                 f"halves of a rotary embedding do). Give all of them, or none."
             )
         self._gone = flow.features.gone(asked)
+        self._cuts: dict[Value, tuple[Cut, ...]] = {}
 
     def masks(self, value: Value) -> list[tuple[Tensor, Role]]:
         """The numbers of a tensor that go, as masks that broadcast to it, each with what they do to the features."""
@@ -86,6 +87,11 @@ class Removal:
         Raises:
             DimsError: what is left of it is no tensor, such as a head without one of its features beside heads with.
         """
+        if value not in self._cuts:
+            self._cuts[value] = self._find_cuts(value)
+        return self._cuts[value]
+
+    def _find_cuts(self, value: Value) -> tuple[Cut, ...]:
         masks = _merged([mask for mask, _ in self.masks(value)])
         lines: dict[int, Tensor] = {}
         ragged: list[Cut] = []

@@ -80,7 +80,7 @@ class NarrowedAttention(nn.Module):
         for name in ("in_proj_weight", "q_proj_weight", "k_proj_weight", "v_proj_weight", "in_proj_bias"):
             self.register_parameter(name, getattr(attention, name))
         self.out_proj = attention.out_proj
-        self.train(attention.training)
+        self.training = attention.training  # Not of what it holds: that keeps its own.
 
     @staticmethod
     def covers(attention: nn.MultiheadAttention) -> bool:
@@ -181,7 +181,7 @@ class Projected(nn.Module):
         like = next(module.parameters(), basis)
         self.register_buffer("basis", basis.to(like))
         self.register_buffer("scale", None if scale is None else scale.to(like))
-        self.train(module.training)
+        self.training = module.training
 
     def forward(self, *args: Any, **kwargs: Any) -> Tensor:  # noqa: ANN401 - whatever the module takes
         """The module's output `[..., d]`, without the subspace."""

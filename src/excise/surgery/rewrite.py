@@ -4,8 +4,7 @@ A rewrite names tensors, modules and numbers by their paths and holds no weights
 them; done on a freshly built one, it gives the modules their new shapes, so that saved weights fit.
 """
 
-from collections.abc import Iterable
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import torch
 from pydantic import BaseModel, ConfigDict
@@ -28,6 +27,9 @@ __all__ = [
     "Fill", "Fold", "Number", "Project", "Rescale", "Rewrite", "Rotate", "Shift", "Shrink", "Swap", "completed",
     "get_tensor",
 ]  # fmt: skip
+
+
+Holders = dict[int, list[tuple[nn.Module, str, str]]]
 
 
 class _Frozen(BaseModel):
@@ -233,7 +235,8 @@ class Rewrite(_Frozen):
                 mask = mask.reshape(fill.mask_shape).to(tensor.device)
                 scaled = fill.value if fill.factor is None else tensor.detach() * fill.factor
                 _set_values(model, fill.name, torch.where(mask, scaled, tensor.detach()))
-            touched = [self._shrink(model, shrink) for shrink in self.shrinks]
+            holders = _holders(model) if self.shrinks else {}
+            touched = [self._shrink(model, shrink, holders) for shrink in self.shrinks]
             for rescale in self.rescales:
                 tensor = get_tensor(model, rescale.name).detach()
                 changed = (tensor.double() + rescale.offset) * rescale.factor - rescale.offset
@@ -248,13 +251,13 @@ class Rewrite(_Frozen):
             refresh_sizes(model, {path for paths in touched for path in paths})
 
     @staticmethod
-    def _shrink(model: nn.Module, shrink: Shrink) -> list[str]:
+    def _shrink(model: nn.Module, shrink: Shrink, holders: Holders) -> list[str]:
         tensor = get_tensor(model, shrink.name)
         kept = torch.tensor(shrink.kept, dtype=torch.int64).reshape(shrink.kept_shape).to(tensor.device)
         old = tensor.detach()
         whole = kept.ndim == 1
         new = old.index_select(shrink.axis, kept) if whole else torch.take_along_dim(old, kept, shrink.axis)
-        return _put(model, shrink.name, new)
+        return _put(model, shrink.name, new, holders)
 
 
 def get_tensor(model: nn.Module, name: str) -> Tensor:
@@ -273,16 +276,18 @@ def get_tensor(model: nn.Module, name: str) -> Tensor:
     return found
 
 
-def _paths_of(model: nn.Module, tensor: Tensor) -> Iterable[tuple[nn.Module, str, str]]:
-    """Every module that holds a tensor, with the name there and the module's path."""
-    for path, module in list(model.named_modules(remove_duplicate=True)):
+def _holders(model: nn.Module) -> Holders:
+    """For each tensor, by identity: every module that holds it, with the name there and the module's path."""
+    found: Holders = {}
+    for path, module in model.named_modules(remove_duplicate=True):
         for holder in (module._parameters, module._buffers, vars(module)):
-            for name, value in list(holder.items()):
-                if value is tensor:
-                    yield module, name, path
+            for name, value in holder.items():
+                if isinstance(value, Tensor):
+                    found.setdefault(id(value), []).append((module, name, path))
+    return found
 
 
-def _put(model: nn.Module, name: str, new: Tensor) -> list[str]:
+def _put(model: nn.Module, name: str, new: Tensor, holders: Holders) -> list[str]:
     """Put a tensor of another shape in the place of one, wherever it is held; the paths of those modules."""
     path, _, own = name.rpartition(".")
     module = model.get_submodule(path)
@@ -293,9 +298,10 @@ def _put(model: nn.Module, name: str, new: Tensor) -> list[str]:
     if isinstance(old, nn.Parameter):
         new = nn.Parameter(new, requires_grad=old.requires_grad)
     touched: list[str] = []
-    for holder, held_as, where in _paths_of(model, old):
+    holders[id(new)] = holders.pop(id(old), [])
+    for holder, held_as, where in holders[id(new)]:
         if held_as in holder._parameters:
-            holder._parameters[held_as] = new if isinstance(new, nn.Parameter) else nn.Parameter(new)
+            holder._parameters[held_as] = cast(nn.Parameter, new)
         elif held_as in holder._buffers:
             holder._buffers[held_as] = new
         else:
@@ -314,7 +320,7 @@ def _set_values(model: nn.Module, name: str, new: Tensor) -> None:
     tensor = get_tensor(model, name).detach()
     # A buffer that is a view of one number (expand) cannot be written to.
     if any(stride == 0 and size > 1 for stride, size in zip(tensor.stride(), tensor.shape, strict=True)):
-        _put(model, name, new)
+        _put(model, name, new, _holders(model))
     else:
         tensor.copy_(new)
 

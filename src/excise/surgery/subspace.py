@@ -83,8 +83,10 @@ def plan_subspace(
         return _pruned(model, layer, found, vectors, examples=examples, axis=axis)
     rewrite, scales = found.projection(vectors, strength)
     reference = outputs_projected(flow, examples, vectors, scales, strength)
-    flow.recording.release()
-    checked = difference(model, rewrite, reference, examples, place=layer, dtype=found.dtype)
+    spare = flow.recording.release()
+    checked = difference(
+        model, rewrite, reference, examples, place=layer, dtype=flow.recording.coarsest, spare=spare
+    )
     report = build_report(flow, rewrite, "ablate", examples, folded=[], checked=checked)
     return Edit("ablate", layer, (), type(model).__name__, rewrite, report)
 
@@ -100,7 +102,9 @@ def _pruned(
     inputs = examples.keywords or examples.arguments
     edit = plan(turned, layer, range(width - gone, width), "prune", inputs, axis=axis)
     rewrite = edit.rewrite.model_copy(update={"before": turn})
-    note = f"The features were turned before, so that the subspace lies on dims {width - gone} to {width - 1}."
+    note = (
+        f"The features were turned before, so that the subspace lies on dims {width - gone} to {width - 1}."
+    )
     report = replace(edit.report, notes=(*edit.report.notes, note))
     return Edit("prune", layer, (), type(model).__name__, rewrite, report)
 

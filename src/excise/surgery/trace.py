@@ -124,4 +124,4 @@ def describe(flow: Flow) -> Trace:
         for name, value in flow.recording.leaves.items()
         for array in flow.all_of(value)
     ]
-    return Trace(flow.place, flow.features.count, tuple(dict.fromkeys(carriers)), tuple(parts))
+    return Trace(flow.place, flow.features.count, tuple(dict.fromkeys(carriers)), tuple(dict.fromkeys(parts)))

@@ -130,6 +130,7 @@ def difference(
     *,
     place: str,
     dtype: torch.dtype,
+    spare: nn.Module | None = None,
 ) -> float:
     """The largest difference of an output between a rewritten copy, in evaluation mode, and the reference.
 
@@ -141,6 +142,7 @@ def difference(
         place: the name of the place, for messages.
         dtype: the least precise type that the model computes in, which sets the tolerance: 1e-5 (1e-10 in float64,
             5e-3 in float16, 5e-2 in bfloat16), times the largest output where that is above 1.
+        spare: a copy of the model that may be used up, so that no other is made.
 
     Raises:
         InexactEditError: they differ by more, or the rewritten copy does not run.
@@ -152,7 +154,11 @@ def difference(
     )
     arguments, keywords = examples.copies()
     try:
-        edited = rewritten(model, rewrite).eval()
+        if spare is None:
+            edited = rewritten(model, rewrite).eval()
+        else:
+            rewrite.apply(spare)
+            edited = spare
         with torch.no_grad(), same_randomness(model):
             found = _tensors(edited(*arguments, **keywords))
     # What the model could do, the edited copy must; the user's forward pass may raise anything.

@@ -15,6 +15,8 @@ from excise.surgery.removal import Removal
 
 __all__ = ["check_zeros"]
 
+_PRODUCTS = {"linear", "matmul", "bmm", "mm", "einsum", "scaled_dot_product_attention"}
+
 
 def check_zeros(removal: Removal) -> None:
     """Refuse a removal in which an operation counts what is left of removed features.
@@ -25,7 +27,9 @@ def check_zeros(removal: Removal) -> None:
     flow = removal.flow
     moved: dict[Value, Call] = {}
     for call in flow.recording.calls:
-        if call.name == "rms_norm_module" or not any(removal.touches(output) for output in call.outputs):
+        if call.name in ("rms_norm_module", "narrowed_layer_norm") or not any(
+            removal.touches(output) for output in call.outputs
+        ):
             _check(call, removal, moved)
             continue
         effect = flow.effects.get(call)
@@ -53,7 +57,7 @@ def _check(call: Call, removal: Removal, moved: dict[Value, Call]) -> None:
         if value not in moved and removal.touches(value) and value.source == "call"
     ]
     # In a product one zero is enough.
-    if hot and not (cold and call.name in ("matmul", "bmm", "mm", "einsum", "scaled_dot_product_attention")):
+    if hot and not (cold and call.name in _PRODUCTS):
         culprit = moved[hot[0]]
         raise refusal(
             culprit, removal.flow.place,

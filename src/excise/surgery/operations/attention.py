@@ -20,6 +20,11 @@ def _attention(call: Call, flow: Flow) -> None:
     q, k, v = (call.argument(at, name) for at, name in enumerate(("query", "key", "value")))
     out = call.out
     shared = bool(call.kwargs.get("enable_gqa")) and q.ndim > 2 and q.shape[-3] != k.shape[-3]
+    mask = call.argument(3, "attn_mask")
+    if isinstance(mask, Value):  # A bias for each head serves that head.
+        for array in flow.of(call.out):
+            head = flow.common(array.ids, [axis for axis in array.axes if axis != q.ndim - 3])
+            flow.spare(mask, array.moved(head))
     batch = tuple(f"b{place}" for place in range(q.ndim - 2, 0, -1))
     if shared:
         _shared(flow, q, k, v, out)

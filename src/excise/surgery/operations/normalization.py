@@ -36,6 +36,14 @@ def _rms_norm_module(call: Call, flow: Flow) -> None:
     _over_last_axes(call, flow, x, 1, gains=[weight], kind="rms_norm")
 
 
+@rule("narrowed_layer_norm")
+def _narrowed_layer_norm(call: Call, flow: Flow) -> None:
+    """A norm that an edit made remembers the width that it had, and need not be adapted again."""
+    x, *gains = call.args
+    alike(flow, call.out, [x], factors=gains)
+    flow.effect(call, Effect.NEEDS_ZERO)
+
+
 def _over_last_axes(
     call: Call, flow: Flow, x: Value, normalized: int, *, gains: list[Value], kind: str
 ) -> None:
