@@ -13,7 +13,7 @@ from matplotlib.text import Annotation
 from excise.errors import SettingError, ShapeError
 from excise.figures import LIGHT, error_curves
 
-LEVELS = {"gray 1/4": 0.25, "random 1/3": 1 / 3}
+LEVELS = {"red as gray: 1/4": 0.25, "red as a random colour: 1/3": 1 / 3}
 
 
 def measured(scale: float = 0.27, shape: tuple[int, int, int] = (13, 4, 5)):
@@ -136,6 +136,19 @@ def test_a_label_moves_away_from_a_peak():
     assert isinstance(centre, Annotation)
     assert away.xy[0] != 0.5
     assert centre.xy[0] == 0.5
+
+
+@pytest.mark.parametrize("peaks", [[6], [2], [10], [0, 2, 3, 6], [6, 9, 10, 12]])
+def test_a_label_stays_inside_its_panel_and_stands_out_from_the_curves(peaks: list[int]):
+    error, rgb = measured()
+    error[:] = 0.0
+    error[peaks, -1, -1] = 0.4
+    figure = error_curves(error, rgb, name="e", title="t", levels=LEVELS).draw(LIGHT)
+    figure.canvas.draw()
+    panel = figure.axes[0].get_window_extent()
+    for label in figure.axes[0].texts:
+        assert panel.x0 <= label.get_window_extent().x0 < label.get_window_extent().x1 <= panel.x1
+        assert label.get_path_effects()
 
 
 def test_the_text_leads_with_the_largest_error_and_its_place():

@@ -7,6 +7,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
 
 from excise.errors import ShapeError
 from excise.figures.arrays import at, labelled, same_places, share
@@ -138,7 +139,7 @@ def draw_levels(axes: Axes, theme: Theme, levels: Mapping[str, float], errors: n
             axes.annotate(
                 label, (_clearest(errors, level), level), xycoords=("axes fraction", "data"),
                 xytext=(0, 2), textcoords="offset points", ha="center", color=theme.ink,
-                fontsize=SMALL,
+                fontsize=SMALL, path_effects=[withStroke(linewidth=2.5, foreground=theme.panel)],
             )  # fmt: skip
 
 
@@ -157,7 +158,7 @@ def _clearest(values: np.ndarray, level: float) -> float:
     """Where along the first panel, as a fraction of it, a label above `level` hides the fewest errors."""
     reach = values.max(axis=(1, 2)) > level * 0.95
     where = np.linspace(0, 1, len(reach))
-    hidden = {middle: int(reach[abs(where - middle) < 0.22].sum()) for middle in (0.5, 0.26, 0.74)}
+    hidden = {middle: int(reach[abs(where - middle) < 0.2].sum()) for middle in (0.5, 0.29, 0.71)}
     return min(hidden, key=lambda middle: hidden[middle])
 
 
