@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from excise.anchoring.anchoring import LEARNING_RATE
 from excise.color import named_colors
 from excise.evaluation import selectivity as measure_selectivity
 from excise.experiments.recipe import BASELINE, REFERENCE_LEVEL, Recipe, Selectivity
@@ -68,12 +69,7 @@ def pictures_of_run(recipe: Recipe, run: Run) -> list[Picture]:
     for selectivity in recipe.selectivity:
         measured = run.results()["conditions"][selectivity.condition]["selectivity"]
         pictures.append(_scatter(selectivity, measured, arrays))
-    timeline = recipe.schedule().timeline()
-    return [
-        *pictures,
-        training_curves(metrics, name="training", title="Training"),
-        schedule_curves(timeline.table, phases=timeline.phases, name="schedule", title="Schedule"),
-    ]
+    return [*pictures, training_curves(metrics, name="training", title="Training"), _schedule(recipe)]
 
 
 def pictures_of_sweep(recipe: Recipe, sweep: dict[str, Any], run: Run) -> list[Picture]:
@@ -108,6 +104,22 @@ def pictures_of_sweep(recipe: Recipe, sweep: dict[str, Any], run: Run) -> list[P
             side = "best" if which == sweep["best"] else "worst"
             pictures += _summaries(recipe, open_run(directory), side)
     return pictures
+
+
+def _schedule(recipe: Recipe) -> Picture:
+    """The weights as the terms had them: at 1 where the schedule gives none; a column without a term is not drawn."""
+    timeline = recipe.schedule().timeline()
+    names = [term.name for term in recipe.terms]
+    weights = {name: timeline.table.get(name, np.ones(timeline.num_steps)) for name in names}
+    rate = {name: values for name, values in timeline.table.items() if name == LEARNING_RATE}
+    picture = schedule_curves(rate | weights, phases=timeline.phases, name="schedule", title="Schedule")
+    unnamed = [name for name in names if name not in timeline.table]
+    idle = [name for name in timeline.table if name not in (*names, LEARNING_RATE)]
+    notes = [
+        *(f" The schedule gives no weight for {name}, which is 1 at every step." for name in unnamed),
+        *(f" The schedule's column {name} drives no term and is not drawn." for name in idle),
+    ]
+    return replace(picture, caption=picture.caption + "".join(notes))
 
 
 def _scatter(selectivity: Selectivity, measured: float | None, arrays: xr.Dataset) -> Picture:
