@@ -142,7 +142,7 @@ def test_the_pictures_are_made_from_the_arrays_on_disk(ran: tuple[Ended, Run]):
     assert [picture.name for picture in pictures] == FIGURES
     by_name = {picture.name: picture for picture in pictures}
     assert "from 0.5 for half from 90° to 1 for whole from 60°" in by_name["lobes"].alt
-    assert "lengths afterwards are in [1, 1]" in by_name["repelled"].alt
+    assert "lengths afterwards are all 1." in by_name["repelled"].alt
     for theme in (LIGHT, DARK):
         lines = by_name["new-alignment"].draw(theme).axes[0].lines
         assert min(float(np.min(np.asarray(line.get_xdata()))) for line in lines) == 0

@@ -113,7 +113,7 @@ def test_the_text_of_rings_gives_how_far_they_are_moved():
     still = ("still", *ring(8, squeeze=1.0)[1:])
     assert ring_maps([ring(8), still], name="r", title="t").alt == (
         "The furthest that a latent of length 1 is moved is from 0 for still to 0.5 for squeeze; "
-        "lengths afterwards are in [0.5, 1]."
+        "lengths afterwards are from 0.5 to 1."
     )
 
 

@@ -103,9 +103,11 @@ def ring_maps(rings: Sequence[Named], *, name: str, title: str) -> Picture:
     tracks = [np.stack([np.column_stack([np.cos(angle), np.sin(angle)]), after]) for _, angle, after in rings]
     moved = [float(np.linalg.norm(after - before, axis=-1).max()) for before, after in tracks]
     lengths = np.concatenate([np.linalg.norm(after, axis=-1) for _, after in tracks])
+    shortest, longest = (number(float(length)) for length in (lengths.min(), lengths.max()))
+    range_of = f"from {shortest} to {longest}" if shortest != longest else f"all {longest}"
     alt = (
         f"The furthest that a latent of length 1 is moved is {_extremes(rings, moved)}; "
-        f"lengths afterwards are in [{number(float(lengths.min()))}, {number(float(lengths.max()))}]."
+        f"lengths afterwards are {range_of}."
     )
     caption = (
         "A ring of unit latents, the concept's direction to the right. Each dot lies where its latent is "
