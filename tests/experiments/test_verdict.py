@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from excise.experiments.catalogue import delete_warmth
 from excise.experiments.measure import measure
 from excise.experiments.recipe import Agreement, ErrorClaim, Recipe
-from excise.experiments.verdict import judge
+from excise.experiments.verdict import judge, threshold_in_words
 
 FAITHFUL, LOST, KEPT, PINK, SAME = (claim.claim for claim in delete_warmth().claims)
 
@@ -175,3 +175,10 @@ def test_a_color_whose_error_is_not_a_number_fails_its_claim_wherever_it_stands(
         colors = MEASURED["ablated"]["named_colors"] | {broken: float("nan")}
         measured = MEASURED | {"ablated": MEASURED["ablated"] | {"named_colors": colors}}
         assert judged(claim, measured)["passed"] is False
+
+
+def test_a_threshold_is_told_as_a_number_where_it_is_one_in_every_run():
+    claim = ErrorClaim(claim="c", condition="ablated", holds="at least", times=0.3)
+    assert threshold_in_words(claim) == "at least 0.100"
+    of_baseline = claim.model_copy(update={"of": "baseline", "times": 20.0})
+    assert threshold_in_words(of_baseline) == "at least 20 x the baseline's maximum"

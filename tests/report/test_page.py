@@ -11,7 +11,7 @@ import xarray as xr
 
 from excise.errors import RunError
 from excise.experiments import catalogue
-from excise.figures.theme import DARK, LIGHT, Theme
+from excise.figures.theme import DARK, LIGHT, Picture, Theme, new_figure
 from excise.numerals import number as in_words
 from excise.report import page
 from excise.report.page import build_report, find_report
@@ -141,6 +141,19 @@ def test_each_picture_has_an_alternative_text_that_the_page_also_shows(run: Path
     texts = [image["alt"] for image in parsed.all("img")]
     assert len(set(texts)) >= len(OF_A_RUN) - 2  # ablated and pruned compute the same and may read the same
     assert all(len(text.split()) > 8 and text in parsed.text for text in texts)
+
+
+def test_no_line_of_a_caption_can_end_within_a_number(
+    run: Path, copy: Copy, read_page: Read, monkeypatch: pytest.MonkeyPatch
+):
+    picture = Picture(
+        "p", "t", "Errors < 3.2e-5 & more.", "None is below 1e-12.", lambda theme: new_figure(theme, 1)
+    )
+    monkeypatch.setattr(page, "pictures_of_run", lambda recipe, run: [picture])
+    parsed = read_page(build_report(copy(run)))
+    assert "Errors < 3.2e-5 & more. None is below 1e-12." in parsed.text
+    [caption] = re.findall(r"<figcaption>(.*?)</figcaption>", parsed.source, re.DOTALL)
+    assert re.findall(r'<span class="whole">(.*?)</span>', caption) == ["3.2e-5", "1e-12"]
 
 
 @pytest.mark.parametrize("condition", CONDITIONS)

@@ -48,6 +48,9 @@ def test_a_sweep_says_which_seeds_failed_which_claim(
     assert [row[1:3] for row in rows] == [
         ["1 of 3", "4, 5"] if index in (1, 3) else ["2 of 3", "5"] for index in range(len(claims))
     ]
+    judged = open_run(sweep / "seed-3").results()["claims"]
+    assert header[-1] == "threshold"
+    assert [row[-1] for row in rows] == [f"{row['holds']} {number(row['threshold'])}" for row in judged]
     seeds = {row[0].split()[0]: row[1] for row in parsed.tables["Numbers"][1:4]}
     assert seeds == {"3": "all hold", "4": "2 failed", "5": "did not finish"}
 
@@ -68,7 +71,7 @@ def test_a_sweep_shows_each_seed_and_the_spread_as_sweep_json_has_them(
     assert header[2:4] == ["baseline, largest", "baseline, median"]
     for row, measured in zip(rows[:2], told["rows"], strict=False):
         assert row[2:] == [number(measured[key]) for key in keys]
-    for row, field in zip(rows[3:], ("median", "min", "max", "sd"), strict=True):
+    for row, field in zip(rows[3:], ("median", "min", "max", "mean", "sd"), strict=True):
         assert row == [field, "", *[number(told["summary"][key][field]) for key in keys]]
     [chosen] = [row[0] for row in rows if "chosen" in row[0]]
     assert chosen == f"{told['chosen']} (chosen)"

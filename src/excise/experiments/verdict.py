@@ -10,13 +10,14 @@ from excise.experiments.recipe import (
     BASELINE,
     REFERENCE_LEVEL,
     Agreement,
+    Claim,
     ErrorClaim,
     Recipe,
     SelectivityClaim,
 )
 from excise.numerals import number
 
-__all__ = ["judge"]
+__all__ = ["judge", "threshold_in_words"]
 
 
 def judge(
@@ -43,6 +44,17 @@ def judge(
         else:
             rows.append(_judge_error(claim, measured))
     return rows
+
+
+def threshold_in_words(claim: Claim) -> str:
+    """From where on the claim holds, in any run: "at most 0.0500"; an error in baselines, where those are the level."""
+    if isinstance(claim, Agreement):
+        return f"at most {number(claim.tolerance, 3, padded=True)}"
+    if isinstance(claim, SelectivityClaim):
+        return f"{claim.holds} {number(claim.threshold, 3, padded=True)}"
+    if claim.of == "reference":
+        return f"{claim.holds} {number(claim.times * REFERENCE_LEVEL, 3, padded=True)}"
+    return f"{claim.holds} {claim.times:g} x the baseline's maximum"
 
 
 def _judge_error(claim: ErrorClaim, measured: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:

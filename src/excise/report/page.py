@@ -5,6 +5,7 @@ It is made from the run directory alone, so it can be made again at any time.
 
 import base64
 import json
+import re
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -20,6 +21,7 @@ from excise.experiments.pictures_of_shapes import pictures_of_shapes
 from excise.experiments.recipe import BASELINE, Recipe
 from excise.experiments.restore import recipe_of
 from excise.experiments.shapes import ShapesRecipe, shapes_of
+from excise.experiments.verdict import threshold_in_words
 from excise.figures import Picture
 from excise.report.tables import number
 from excise.runs import Run, open_run
@@ -51,7 +53,7 @@ def build_report(path: Path) -> Path:
         elif sweep is not None:
             _report_chosen(run, sweep)
             pictures = pictures_of_sweep(recipe, sweep, run)
-            content = {"sweep": _Sweep.of(sweep, run), "results": None, "rows": []}
+            content = {"sweep": _Sweep.of(sweep, run, recipe), "results": None, "rows": []}
         else:
             results = run.results()
             pictures = pictures_of_run(recipe, run)
@@ -70,6 +72,7 @@ def build_report(path: Path) -> Path:
         facts=_facts(run.environment),
         commands=_commands(recipe, run),
         number=number,
+        pieces=_pieces,
         **content,
     )
     report = path / "report.html"
@@ -130,7 +133,8 @@ class _Sweep:
         asked: how many seeds the sweep was asked for.
         rows: those that were run, in their order.
         crashed: of these, the ones that ended in an error.
-        claims: each with `fails`, the seeds in which it did not hold, those that crashed among them.
+        claims: each with its `threshold`, and `fails`, the seeds in which it did not hold, those that crashed among
+            them.
         keys: the numbers shown for every seed, with their headings.
     """
 
@@ -149,10 +153,15 @@ class _Sweep:
     worst: int | None
 
     @classmethod
-    def of(cls, sweep: dict[str, Any], run: Run) -> "_Sweep":
+    def of(cls, sweep: dict[str, Any], run: Run, recipe: Recipe) -> "_Sweep":
         rows = sweep["rows"]
+        thresholds = {claim.claim: threshold_in_words(claim) for claim in recipe.claims}
         claims = [
-            {**claim, "fails": [row["seed"] for row in rows if _fails(row, claim["claim"])]}
+            {
+                **claim,
+                "threshold": thresholds[claim["claim"]],
+                "fails": [row["seed"] for row in rows if _fails(row, claim["claim"])],
+            }
             for claim in sweep["claims"]
         ]
         headings = {".selectivity": "selectivity", ".max_mse": "largest", ".median_mse": "median"}
@@ -265,6 +274,11 @@ def _facts(environment: dict[str, Any]) -> dict[str, str]:
         "processors": environment.get("cpus"),
     }
     return {name: str(fact) for name, fact in facts.items() if fact}
+
+
+def _pieces(text: str) -> list[str]:
+    """The text in pieces, every second one a number that a browser would break after its hyphen, such as "3e-5"."""
+    return re.split(r"([\d.]+e-\d+)", text)
 
 
 def _template() -> Template:
