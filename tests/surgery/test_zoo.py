@@ -1,6 +1,5 @@
 """Surgery on every animal of the zoo, held against the forward passes that were written by hand."""
 
-import copy
 from collections import defaultdict
 from functools import cache
 from typing import Any, Literal
@@ -10,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from excise.surgery import Edit, plan
+from excise.surgery.copying import copied
 
 from .zoo import CASES, Case, tensors
 
@@ -38,7 +38,7 @@ def inputs(case: Case, seed: int, dtype: torch.dtype) -> tuple[Tensor, ...]:
 @cache
 def original(name: str, dtype: torch.dtype) -> nn.Module:
     """Modes and trainable parameters are mixed, as an edit has to keep them."""
-    model = BY_NAME[name].model().to(dtype)
+    model = copied(BY_NAME[name].model()).to(dtype)
     for number, module in enumerate(model.modules()):
         module.training = number % 2 == 0
     for number, parameter in enumerate(model.parameters()):
@@ -64,8 +64,8 @@ def evaluated(name: str, mode: str, dtype: torch.dtype, seed: int) -> list[Tenso
     """What the original, its reference without the features, or an edited copy gives."""
     case, model = BY_NAME[name], original(name, dtype)
     if mode in MODES:
-        return run(copy.deepcopy(edited(name, mode, dtype)).eval(), *inputs(case, seed, dtype))
-    model = copy.deepcopy(model).eval()
+        return run(copied(edited(name, mode, dtype)).eval(), *inputs(case, seed, dtype))
+    model = copied(model).eval()
     if mode == "reference":
         return run(case.reference, model, case.dims, inputs(case, seed, dtype))
     return run(model, *inputs(case, seed, dtype))

@@ -14,6 +14,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+import jaxtyping
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
@@ -455,11 +456,11 @@ def _plain(function: Any) -> tuple[str, bool]:  # noqa: ANN401 - anything torch 
     return (name if name == "requires_grad_" else plain), in_place
 
 
-_OURS_AND_TORCHS = (torch.__path__[0], __file__)
+_OURS_AND_TORCHS = (torch.__path__[0], __file__, jaxtyping.__path__[0], "<@beartype")
 
 
 def _caller() -> tuple[str, int]:
-    """The innermost line of code that is neither ours nor torch's."""
+    """The innermost line of code that is neither ours, nor torch's, nor of a type checker around ours."""
     frame = sys._getframe(2)
     while frame.f_back is not None and frame.f_code.co_filename.startswith(_OURS_AND_TORCHS):
         frame = frame.f_back

@@ -11,10 +11,12 @@ from excise.surgery.partial import LINEAR
 from excise.surgery.recording import Call, Value
 from excise.surgery.rewrite import Fold, Project, Rewrite, Rotate, Swap
 
-__all__ = ["Norm", "Space"]
+__all__ = ["Norm", "Space", "Units"]
 
 _NORMS = ("layer_norm", "rms_norm", "rms_norm_module")
 Vectors = tuple[tuple[float, ...], ...]
+Units = tuple[Tensor | None, ...]
+"""Gains in whose units a tensor lacks a subspace, one after the other; None for the units of the stream."""
 
 
 @dataclass(eq=False)
@@ -47,6 +49,10 @@ class Space:
         for call in self.flow.recording.calls:
             if any(self.flow.held.get(output) for output in call.outputs):
                 self._check(call, partial=partial)
+        streams = {norm.call.module for norm in self.norms if norm.readers is None}
+        for norm in self.norms:
+            if norm.call.module in streams:
+                norm.readers = None
         behind = {call for norm in self.norms for call in norm.readers or ()}
         for name, value in self.flow.recording.leaves.items():
             for array in self.flow.all_of(value):
@@ -142,8 +148,8 @@ class Space:
             f"(`excise.suppress`).",
         )
 
-    def projection(self, basis: Tensor, strength: float) -> tuple[Rewrite, dict[Call, Tensor | None]]:
-        """The steps that take the subspace out; and for each norm the gain in whose units its output lacks it."""
+    def projection(self, basis: Tensor, strength: float) -> tuple[Rewrite, dict[Value, Units]]:
+        """The steps that take the subspace out; and in which units the tensors behind a norm lack it."""
         rows: Vectors = tuple(map(tuple, basis.tolist()))
         projects = [
             Project(name=name, axis=axis, basis=rows, strength=strength)
@@ -152,25 +158,41 @@ class Space:
         if strength == 1:
             reading = sorted(self.readers - self.writers)
             projects += [Project(name=name, axis=axis, basis=rows) for name, axis in reading]
-        swaps: list[Swap] = []
-        scales: dict[Call, Tensor | None] = {}
+        swaps: dict[str, Swap] = {}
+        units: dict[Value, Units] = {}
         shared = self._read_twice()
         for norm in self.norms:
             path = norm.call.module
-            gain = self._gain(norm)
             if norm.readers is None:
-                swaps.append(Swap(path=path, kind="projected", basis=rows))
-                scales[norm.call] = None
+                swaps[path] = Swap(path=path, kind="projected", basis=rows)
                 continue
-            scales[norm.call] = gain
-            weights = dict.fromkeys(self._weight(user) for user in norm.readers)
-            pairs = [(weight.name, self._reading_axis(weight)) for weight in weights]
+            gain = self._gain(norm)
+            pairs = self._pairs(norm)
+            tied = bool(self.writers & pairs)
+            # A tied weight lacks the subspace as a reader as well, in the units of the stream.
+            self._mark(norm.call.out, (gain, None) if tied else (gain,), units)
             scale = () if gain is None else tuple(gain.tolist())
-            if not self.writers & set(pairs) and not shared & {name for name, _ in pairs}:
-                projects += [Project(name=name, axis=axis, basis=rows, scale=scale) for name, axis in pairs]
+            if not tied and not shared & {name for name, _ in pairs}:
+                projects += [
+                    Project(name=name, axis=axis, basis=rows, scale=scale) for name, axis in sorted(pairs)
+                ]
             elif norm.call.name == "layer_norm":
-                swaps.append(Swap(path=path, kind="projected", basis=rows, scale=scale))
-        return Rewrite(projects=tuple(projects), swaps=tuple(swaps)), scales
+                swaps[path] = Swap(path=path, kind="projected", basis=rows, scale=scale)
+        unique = tuple(dict.fromkeys(projects))
+        return Rewrite(projects=unique, swaps=tuple(swaps.values())), units
+
+    def _mark(self, value: Value, given: Units, units: dict[Value, Units]) -> None:
+        """Note the units of a norm's output, and of what it is moved to."""
+        units[value] = given
+        for user in value.users:
+            if self.flow.effects.get(user) is Effect.MOVES:
+                for output in user.outputs:
+                    self._mark(output, given, units)
+
+    def _pairs(self, norm: Norm) -> set[tuple[str, int]]:
+        """The weights that read a norm's output, each with the axis that reads."""
+        weights = dict.fromkeys(self._weight(user) for user in norm.readers or ())
+        return {(weight.name, self._reading_axis(weight)) for weight in weights}
 
     def rotation(self, basis: Tensor) -> Rewrite:
         """The steps that turn the features so that the subspace lies on the last of them, and change nothing else."""
@@ -186,16 +208,15 @@ class Space:
                 raise self._refused(
                     norm.call, "no weight can take its gain, as its output is the stream itself"
                 )
-            weights = dict.fromkeys(self._weight(user) for user in norm.readers)
-            pairs = [(weight.name, self._reading_axis(weight)) for weight in weights]
+            pairs = self._pairs(norm)
             if norm.gain is not None:
-                if self.writers & set(pairs) or self._read_twice() & {name for name, _ in pairs}:
+                if self.writers & pairs or self._read_twice() & {name for name, _ in pairs}:
                     raise self._refused(
                         norm.call, "its gain cannot go into weights that are used otherwise too (tied ones)"
                     )
-                readers = tuple((name, axis, None) for name, axis in pairs)
+                readers = tuple((name, axis, None) for name, axis in sorted(pairs))
                 folds.append(Fold(path=norm.call.module, offset=norm.offset, readers=readers))
-            turned |= set(pairs)
+            turned |= pairs
         rotates = [Rotate(name=name, axis=axis, basis=rows) for name, axis in sorted(turned)]
         return Rewrite(folds=tuple(folds), rotates=tuple(rotates))
 

@@ -81,8 +81,8 @@ def plan_subspace(
     found = Space(flow).walk(partial=strength < 1)
     if mode == "prune":
         return _pruned(model, layer, found, vectors, examples=examples, axis=axis)
-    rewrite, scales = found.projection(vectors, strength)
-    reference = outputs_projected(flow, examples, vectors, scales, strength)
+    rewrite, units = found.projection(vectors, strength)
+    reference = outputs_projected(flow, examples, vectors, units, strength)
     spare = flow.recording.release()
     checked = difference(
         model, rewrite, reference, examples, place=layer, dtype=flow.recording.coarsest, spare=spare

@@ -18,7 +18,7 @@ from excise.surgery.copying import ModelT, copied, same_randomness
 from excise.surgery.examples import Examples
 from excise.surgery.flow import Effect, Flow
 from excise.surgery.operations.recurrent import RECURRENT
-from excise.surgery.recording import Call, Value, is_counted
+from excise.surgery.recording import Value, is_counted
 from excise.surgery.removal import Removal
 from excise.surgery.replacements import without
 from excise.surgery.rewrite import Rewrite
@@ -85,7 +85,11 @@ def outputs_zeroed_at(
 
 
 def outputs_projected(
-    flow: Flow, examples: Examples, basis: Tensor, scales: Mapping[Call, Tensor | None], strength: float = 1.0
+    flow: Flow,
+    examples: Examples,
+    basis: Tensor,
+    units: Mapping[Value, Iterable[Tensor | None]],
+    strength: float = 1.0,
 ) -> list[Tensor]:
     """What the model gives when a subspace is taken out of every tensor that carries the features.
 
@@ -93,7 +97,7 @@ def outputs_projected(
         flow: the features, followed.
         examples: what the model is run on.
         basis: the subspace, orthonormal rows `[k, d]`.
-        scales: for each norm, the gain in whose units its output lacks the subspace.
+        units: for tensors behind a norm, the gains in whose units they lack the subspace.
         strength: the share that is taken, below 1 where weights write them only.
     """
     changes: Changes = {}
@@ -102,8 +106,10 @@ def outputs_projected(
             continue
         for at, output in enumerate(call.outputs):
             for array in flow.held.get(output, {}).values():
-                change = _projected(basis, array.axes[0], scales.get(call), strength)
-                changes.setdefault(call.serial, {}).setdefault(at, []).append(change)
+                found = changes.setdefault(call.serial, {}).setdefault(at, [])
+                found += [
+                    _projected(basis, array.axes[0], gain, strength) for gain in units.get(output, (None,))
+                ]
     return _run(flow, examples, _Changing(changes))
 
 
