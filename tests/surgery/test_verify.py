@@ -115,3 +115,33 @@ def test_another_number_of_outputs_is_an_inexact_edit(
 
     with pytest.raises(InexactEditError, match="other outputs"):
         plan(Counting(between(nn.GELU())), "inner.writer", [0], example_inputs=inputs())
+
+
+@pytest.mark.parametrize("mode", ["ablate", "prune"])
+def test_a_wrong_rule_is_caught_where_features_do_not_lie(monkeypatch: pytest.MonkeyPatch, mode: Any):
+    class Rolled(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.writer, self.reader = nn.Linear(3, 4), nn.Linear(4, 2)
+
+        def forward(self, x: Tensor):
+            return self.reader(self.writer(x).roll(1, -1))
+
+    model, x = Rolled(), torch.randn(5, 3, generator=torch.Generator().manual_seed(0))
+    plan(model, "writer", [0], mode, x)
+    monkeypatch.setitem(_RULES, "roll", operations.find_rule("relu"))
+    with pytest.raises(InexactEditError, match=r"rule of 'roll' is wrong"):
+        plan(model, "writer", [0], mode, x)
+
+
+def test_a_branch_on_values_of_the_inputs_is_told():
+    class Branching(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.writer, self.reader = nn.Linear(3, 4), nn.Linear(4, 2)
+
+        def forward(self, x: Tensor):
+            return self.reader(self.writer(x if x.sum() > 0 else -x))
+
+    x = torch.ones(2, 3)
+    assert any("another way" in note for note in plan(Branching(), "writer", [0], "prune", x).report.notes)

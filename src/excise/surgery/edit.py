@@ -200,6 +200,14 @@ def build_report(
     notes = []
     if examples.guessed:
         notes.append(f"No example inputs came; it was tried on {examples.shapes()}.")
+    reads = list(dict.fromkeys(call.line for call in recording.reads))
+    if reads:
+        more = f" and in {len(reads) - 1} more places" if len(reads) > 1 else ""
+        file, line = reads[0]
+        notes.append(
+            f"Python code depends on values that the inputs give ({file}, line {line}{more}); another way through it was "
+            f"not seen."
+        )
     if folded:
         notes.append(f"Gains and eps were adapted to the new width in {', '.join(folded)}.")
     projected = [swap.path for swap in rewrite.swaps if swap.kind == "projected"]

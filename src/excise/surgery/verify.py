@@ -18,10 +18,11 @@ from excise.surgery.copying import ModelT, copied, same_randomness
 from excise.surgery.examples import Examples
 from excise.surgery.flow import Effect, Flow
 from excise.surgery.operations.recurrent import RECURRENT
-from excise.surgery.recording import Value, is_counted
+from excise.surgery.recording import Call, Value, is_counted
 from excise.surgery.removal import Removal
 from excise.surgery.replacements import without
 from excise.surgery.rewrite import Rewrite
+from excise.surgery.zeros import stays_zero
 
 __all__ = ["difference", "outputs_projected", "outputs_without", "outputs_zeroed_at", "rewritten"]
 
@@ -50,11 +51,20 @@ def outputs_without(removal: Removal, examples: Examples, strength: float = 1.0)
     for call in flow.recording.calls:
         if strength < 1 and flow.effects.get(call) is not Effect.READS:
             continue
+        sure = stays_zero(call, removal)
         for at, output in enumerate(call.outputs):
             for array in flow.all_of(output):
                 mask = removal.is_gone(array)
                 if bool(mask.any()):
-                    changes.setdefault(call.serial, {}).setdefault(at, []).append(_scaled(mask, 1 - strength))
+                    found = changes.setdefault(call.serial, {}).setdefault(at, [])
+                    if (
+                        strength == 1
+                        and flow.held.get(output)
+                        and array in flow.held[output].values()
+                        and sure
+                    ):
+                        found.append(_zero_already(mask, call))
+                    found.append(_scaled(mask, 1 - strength))
     weights: dict[int, list[Tensor]] = {}
     for leaf, value in flow.recording.leaves.items():
         if any(call.name in RECURRENT for call in value.users):
@@ -111,6 +121,21 @@ def outputs_projected(
                     _projected(basis, array.axes[0], gain, strength) for gain in units.get(output, (None,))
                 ]
     return _run(flow, examples, _Changing(changes))
+
+
+def _zero_already(mask: Tensor, call: Call) -> Change:
+    """Changes nothing, and refuses features that a rule followed to where they are not."""
+
+    def change(x: Tensor) -> Tensor:
+        if bool((x.masked_select(mask.to(x.device)) != 0).any()):
+            raise InexactEditError(
+                f"the rule of {call.name!r} is wrong: features that were zeroed before {str(call)!r} "
+                f"({call.line[0]}, line {call.line[1]}) are not zero where it says that they lie behind it. If it is "
+                f"yours (`excise.surgery.rule`), mend it; if not, please report it."
+            )
+        return x
+
+    return change
 
 
 def _scaled(mask: Tensor, left: float) -> Change:

@@ -10,10 +10,11 @@ from torch import Tensor
 from torch.utils._pytree import tree_leaves
 
 from excise.surgery.flow import Effect, Role, refusal
+from excise.surgery.operations.movement import FILLS
 from excise.surgery.recording import Call, Value, map_nested
 from excise.surgery.removal import Removal
 
-__all__ = ["check_zeros"]
+__all__ = ["check_zeros", "stays_zero"]
 
 _PRODUCTS = {"linear", "matmul", "bmm", "mm", "einsum", "scaled_dot_product_attention"}
 
@@ -45,6 +46,24 @@ def check_zeros(removal: Removal) -> None:
             )
             if culprit is not None:
                 moved.update(dict.fromkeys(call.outputs, culprit))
+
+
+def stays_zero(call: Call, removal: Removal) -> bool:
+    """Whether removed features that are zero when they come to an operation must be zero behind it.
+
+    Only of operations that take nothing but tensors which carry features, and put them elsewhere or work number by
+    number.
+    """
+    flow = removal.flow
+    taken = [value for value in call.values if value.dtype.is_floating_point]
+    if (
+        call.name in FILLS
+        or not taken
+        or not all(value.source == "call" and flow.held.get(value) for value in taken)
+    ):
+        return False
+    effect = flow.effects.get(call)
+    return effect is Effect.MOVES or (effect is Effect.ELEMENTWISE and _keeps_zero(call, removal, {}))
 
 
 def _check(call: Call, removal: Removal, moved: dict[Value, Call]) -> None:

@@ -12,7 +12,7 @@ from excise.surgery.flow import Effect, Flow, refusal
 from excise.surgery.operations.registry import rule
 from excise.surgery.recording import Call, Value, map_nested
 
-__all__ = ["MOVEMENT"]
+__all__ = ["FILLS", "MOVEMENT"]
 
 MOVEMENT = (
     "view", "reshape", "view_as", "reshape_as", "flatten", "unflatten", "ravel", "transpose", "permute", "swapaxes",
@@ -27,7 +27,7 @@ MOVEMENT = (
 
 
 _NOWHERE = 2**62
-_FILLS = {
+FILLS = {
     "cat",
     "concat",
     "concatenate",
@@ -48,7 +48,7 @@ def _movement(call: Call, flow: Flow) -> None:
         for array in flow.of(source):
             full = array.ids.expand(source.shape)
             for output, ids in zip(call.outputs, _run(call, source, full), strict=True):
-                filled = _filled(ids, array.ids) if call.name in _FILLS else ids
+                filled = _filled(ids, array.ids) if call.name in FILLS else ids
                 flow.join(output, array.moved(filled))
     if any(flow.of(output) for output in call.outputs):
         for source in moved:
