@@ -27,7 +27,7 @@ def wrong_rule(monkeypatch: pytest.MonkeyPatch):
     return use
 
 
-@pytest.mark.parametrize("mode", ["prune"])
+@pytest.mark.parametrize("mode", ["prune", "ablate"])
 def test_an_edit_behind_a_false_rule_is_found_to_be_inexact(
     mode: Any, wrong_rule: Callable[..., None], between: Callable[..., Any], inputs: Callable[..., Any]
 ):
@@ -35,7 +35,7 @@ def test_an_edit_behind_a_false_rule_is_found_to_be_inexact(
     assert plan(model, "writer", [0], mode, x).report.checked < 1e-6
     wrong_rule("roll", like="relu")
     # A removal of dim 0 at the reader would take away what came from dim 3.
-    with pytest.raises(InexactEditError, match=r"differs by .* more than .* 'writer' unseen"):
+    with pytest.raises(InexactEditError, match=r"rule of 'roll' is wrong"):
         plan(model, "writer", [0], mode, x)
 
 
@@ -115,23 +115,6 @@ def test_another_number_of_outputs_is_an_inexact_edit(
 
     with pytest.raises(InexactEditError, match="other outputs"):
         plan(Counting(between(nn.GELU())), "inner.writer", [0], example_inputs=inputs())
-
-
-@pytest.mark.parametrize("mode", ["ablate", "prune"])
-def test_a_wrong_rule_is_caught_where_features_do_not_lie(monkeypatch: pytest.MonkeyPatch, mode: Any):
-    class Rolled(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.writer, self.reader = nn.Linear(3, 4), nn.Linear(4, 2)
-
-        def forward(self, x: Tensor):
-            return self.reader(self.writer(x).roll(1, -1))
-
-    model, x = Rolled(), torch.randn(5, 3, generator=torch.Generator().manual_seed(0))
-    plan(model, "writer", [0], mode, x)
-    monkeypatch.setitem(_RULES, "roll", operations.find_rule("relu"))
-    with pytest.raises(InexactEditError, match=r"rule of 'roll' is wrong"):
-        plan(model, "writer", [0], mode, x)
 
 
 def test_a_branch_on_values_of_the_inputs_is_told():
