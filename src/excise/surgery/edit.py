@@ -205,8 +205,8 @@ def build_report(
         more = f" and in {len(reads) - 1} more places" if len(reads) > 1 else ""
         file, line = reads[0]
         notes.append(
-            f"Python code depends on values that the inputs give ({file}, line {line}{more}); another way through it was "
-            f"not seen."
+            f"Python code depends on values that the inputs give ({file}, line {line}{more}); another way "
+            f"through it was not seen."
         )
     if folded:
         notes.append(f"Gains and eps were adapted to the new width in {', '.join(folded)}.")

@@ -14,6 +14,8 @@ from excise.surgery.rewrite import Fold, Project, Rewrite, Rotate, Swap
 __all__ = ["Norm", "Space", "Units"]
 
 _NORMS = ("layer_norm", "rms_norm", "rms_norm_module")
+_MOST_UNEVEN = 100.0
+
 Vectors = tuple[tuple[float, ...], ...]
 Units = tuple[Tensor | None, ...]
 """Gains in whose units a tensor lacks a subspace, one after the other; None for the units of the stream."""
@@ -172,7 +174,7 @@ class Space:
             # A tied weight lacks the subspace as a reader as well, in the units of the stream.
             self._mark(norm.call.out, (gain, None) if tied else (gain,), units)
             scale = () if gain is None else tuple(gain.tolist())
-            if not tied and not shared & {name for name, _ in pairs}:
+            if not tied and not shared & {name for name, _ in pairs} and _even(gain):
                 projects += [
                     Project(name=name, axis=axis, basis=rows, scale=scale) for name, axis in sorted(pairs)
                 ]
@@ -182,12 +184,12 @@ class Space:
         return Rewrite(projects=unique, swaps=tuple(swaps.values())), units
 
     def _mark(self, value: Value, given: Units, units: dict[Value, Units]) -> None:
-        """Note the units of a norm's output, and of what it is moved to."""
+        """Note the units of a norm's output; what it is moved to lacks the subspace already."""
         units[value] = given
         for user in value.users:
             if self.flow.effects.get(user) is Effect.MOVES:
                 for output in user.outputs:
-                    self._mark(output, given, units)
+                    self._mark(output, (), units)
 
     def _pairs(self, norm: Norm) -> set[tuple[str, int]]:
         """The weights that read a norm's output, each with the axis that reads."""
@@ -251,3 +253,11 @@ class Space:
             for user in norm.readers or ():
                 seen.setdefault(self._weight(user).name, set()).add(norm.call)
         return {name for name, calls in seen.items() if len(calls) > 1}
+
+
+def _even(gain: Tensor | None) -> bool:
+    """Whether a gain is so even that weights hold what is divided by it without losing digits.
+
+    Where it is not, what reads an RMS norm stays as it is: nothing of the subspace comes to it.
+    """
+    return gain is None or bool(gain.abs().max() <= _MOST_UNEVEN * gain.abs().min())
