@@ -274,7 +274,7 @@ OTHER_MODELS: dict[str, tuple[Callable[[], nn.Module], str]] = {
     "width": (
         lambda: net(width=9),
         "this Net is not built as the model was from which {cut} was cut: 'first.weight' has size 8 on axis 0 there "
-        "and is [9, 4] here. (edit 1 of 2, prune of 'first') Build it with the settings that it had before the edits.",
+        "and is [9, 4] here (edit 1 of 2, prune of 'first'). Build it with the settings that it had before the edits.",
     ),
 }
 
@@ -290,7 +290,7 @@ def test_another_model_is_refused_by_what_differs(kind: str, cut: Path):
 def test_a_tensor_that_the_fresh_model_lacks_is_named(cut: Path):
     fresh = net()
     fresh.first = nn.Linear(4, 8, bias=False)
-    with pytest.raises(SurgeryError, match=r"there is no tensor 'first.bias' here. \(edit 1 of 2"):
+    with pytest.raises(SurgeryError, match=r"there is no tensor 'first.bias' here \(edit 1 of 2"):
         load(fresh, cut)
 
 

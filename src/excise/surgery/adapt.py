@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from excise.errors import DimsError
-from excise.surgery.flow import Count, refusal
+from excise.surgery.flow import ALL_LAYERS, Count, refusal
 from excise.surgery.removal import Removal
 from excise.surgery.rewrite import Number, Rescale, Swap
 
@@ -44,14 +44,19 @@ def adapt(removal: Removal) -> Adaptations:
             _fold(count, removal, found, width, left)
         elif count.kind == "group_norm" and isinstance(module, nn.GroupNorm):
             found.numbers.append(_groups(count, removal, module))
+        elif count.kind == ALL_LAYERS:
+            raise refusal(
+                count.call, removal.flow.place, "its layers have one width, of which only the last could get narrower",
+                "Ablate instead, or give each layer a module of its own.",
+            )  # fmt: skip
         else:
             raise refusal(
                 count.call, removal.flow.place,
-                f"{_what(count)} depends on how many features there are, so that the pruned model "
-                "would compute another",
-                "Ablate instead of pruning, or put the norm into a module of its own (an "
-                "nn.LayerNorm, an nn.RMSNorm, or "
-                "one that computes the same from `weight` and an eps attribute), which an edit knows how to adapt.",
+                f"{_what(count)} depends on how many features there are, so that the pruned model would "
+                "compute another",
+                "Ablate instead of pruning. If it is part of a norm, put that into a module of its own (an "
+                "nn.LayerNorm, an nn.RMSNorm, or one that computes the same from `weight` and an eps attribute), "
+                "which an edit adapts.",
             )  # fmt: skip
         done.add(count.call.module)
     return found

@@ -28,7 +28,9 @@ def check_flow(flow: Flow) -> None:
     )
     if not used:
         raise UnfollowableError(
-            flow.place, "nothing uses its features, so there is nothing to remove them from."
+            flow.place,
+            "nothing uses its features, so there is nothing to remove them from. Name a layer whose output the model "
+            "uses; what goes on inside torch.vmap and other transforms is not seen.",
         )
     _check_experts(flow)
 

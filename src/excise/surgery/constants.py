@@ -52,8 +52,9 @@ def kept_constants(
             )  # fmt: skip
         if bias.name in found and not torch.allclose(found[bias.name], added):
             raise refusal(
-                call, flow.place, "it is used several times, and the constants which they leave differ"
-            )
+                call, flow.place, "it is used several times, and the constants which they leave differ",
+                "Remove the constants as well (`keep_constants=False`).",
+            )  # fmt: skip
         found[bias.name] = added
     return [Shift(name=name, by=tuple(added.tolist())) for name, added in found.items()], reference
 
@@ -74,7 +75,10 @@ def _added(call: Call, removal: Removal, given: tuple[Any, ...]) -> Tensor:
     value = call.values[position]
     masks = [mask for mask, _ in removal.masks(value)]
     if len(masks) != 1 or sum(size > 1 for size in masks[0].shape) != 1:
-        raise refusal(call, removal.flow.place, "the constants which they leave cannot be followed there")
+        raise refusal(
+            call, removal.flow.place, "the constants which they leave cannot be followed there",
+            "Remove the constants as well (`keep_constants=False`).",
+        )  # fmt: skip
     axis = next(at for at, size in enumerate(masks[0].shape) if size > 1)
     gone = masks[0].flatten().nonzero().flatten().to(x.device)
     left = x.double().movedim(axis, -1)[..., gone].reshape(-1, len(gone))

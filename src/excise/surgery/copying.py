@@ -2,9 +2,9 @@
 
 import copy
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from excise.errors import SurgeryError
 
-__all__ = ["ModelT", "copied", "same_randomness"]
+__all__ = ["ModelT", "copied", "same_randomness", "state_of"]
 
 ModelT = TypeVar("ModelT", bound=nn.Module)
 
@@ -39,6 +39,42 @@ def copied(model: ModelT) -> ModelT:
             f"this {type(model).__name__} cannot be copied ({type(error).__name__}: {error}), and an edit is "
             f"made on a copy; take off the model whatever cannot be copied and try again."
         ) from error
+
+
+def state_of(shadow: nn.Module, model: nn.Module) -> Callable[[], None]:
+    """What puts a copy of a model back into the state it is in now, after forward passes that changed it.
+
+    A forward pass may keep a tensor for the next one, move an average along, or shorten the rows of an embedding.
+
+    Args:
+        shadow: the copy.
+        model: the model; what was written to in the copy is read from it again.
+    """
+    before: list[tuple[dict[str, Any], dict[str, Any]]] = [
+        (now, dict(now))
+        for module in shadow.modules()
+        for now in (vars(module), module._parameters, module._buffers)
+    ]
+    versions = [
+        (path, held, name, tensor, tensor._version)
+        for path, module in shadow.named_modules()
+        for held in ("_parameters", "_buffers", "__dict__")
+        for name, tensor in getattr(module, held).items()
+        if isinstance(tensor, Tensor) and not tensor.is_inference()
+    ]
+
+    def restore() -> None:
+        for now, then in before:
+            for name in now.keys() - then.keys():
+                del now[name]
+            now.update(then)
+        for at, (path, held, name, tensor, version) in enumerate(versions):
+            if tensor._version != version:
+                with torch.no_grad():
+                    tensor.copy_(getattr(model.get_submodule(path), held)[name])
+                versions[at] = (path, held, name, tensor, tensor._version)
+
+    return restore
 
 
 @contextmanager

@@ -24,7 +24,10 @@ from excise.errors import UnfollowableError
 from excise.surgery.features import Features
 from excise.surgery.recording import Call, Recording, Value
 
-__all__ = ["Array", "Count", "Effect", "Flow", "Role", "Rule", "follow", "refusal"]
+__all__ = ["ALL_LAYERS", "Array", "Count", "Effect", "Flow", "Role", "Rule", "follow", "refusal"]
+
+ALL_LAYERS = "several layers of one width"
+"""The kind of count of a recurrent network that has several layers."""
 
 
 class Role(Enum):
@@ -100,11 +103,18 @@ class Flow:
     effects: dict[Call, Effect] = field(default_factory=dict)
     counts: dict[Call, Count] = field(default_factory=dict)
     disputed: dict[Value, list[Array]] = field(default_factory=dict)
+    _fixed: set[Value] = field(default_factory=set)
     _pending: deque[Call] = field(default_factory=deque)
     _queued: set[Call] = field(default_factory=set)
     _looking_back: Call | None = None
     _offers: dict[Value, dict[Call, list[Array]]] = field(default_factory=dict)
     _slots: int = 0
+
+    def __post_init__(self) -> None:
+        """Find out once which tensors no parameter has to do with."""
+        for call in self.recording.calls:
+            if all(map(self.is_fixed, call.values)):
+                self._fixed.update(call.outputs)
 
     def of(self, value: Value) -> tuple[Array, ...]:
         """The arrays of a tensor, perhaps none."""
@@ -116,6 +126,13 @@ class Flow:
     def all_of(self, value: Value) -> tuple[Array, ...]:
         """The arrays of both strengths, when all is known."""
         return (*self.held.get(value, {}).values(), *self.served.get(value, {}).values())
+
+    def is_fixed(self, value: Value) -> bool:
+        """Whether no parameter has to do with a tensor: it comes from inputs, buffers and numbers in the code alone."""
+        return value in self._fixed or (
+            value.source != "call"
+            and not (value.source == "leaf" and value.name in self.recording.parameters)
+        )
 
     def join(self, value: Value, array: Array, *, either: bool = False) -> None:
         """Let numbers of a tensor hold features.

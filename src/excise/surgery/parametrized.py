@@ -11,8 +11,14 @@ from excise.errors import UnfollowableError
 __all__ = ["give_weight"]
 
 
-def give_weight(module: nn.Module, name: str, wanted: Tensor) -> None:
+def give_weight(module: nn.Module, name: str, wanted: Tensor, path: str) -> None:
     """Let a parametrized tensor of a module compute `wanted`, perhaps of another shape, with its parametrization kept.
+
+    Args:
+        module: what holds the tensor.
+        name: the tensor's name in it.
+        wanted: what it should be.
+        path: the tensor's path in the model, for messages.
 
     Raises:
         UnfollowableError: its parametrization cannot, as an orthogonal or a spectral norm of the edited weight would
@@ -38,9 +44,9 @@ def give_weight(module: nn.Module, name: str, wanted: Tensor) -> None:
         exact = given.shape == wanted.shape and torch.allclose(given, wanted, rtol=1e-5, atol=1e-6)
     # A parametrization of the user's own may refuse a shape or a value with any error.
     except Exception as error:
-        raise _refused(name, kinds) from error
+        raise _refused(path, kinds) from error
     if not exact:
-        raise _refused(name, kinds)
+        raise _refused(path, kinds)
 
 
 def _give_direction_and_length(chain: parametrize.ParametrizationList, wanted: Tensor) -> None:
@@ -63,9 +69,9 @@ def _replace(chain: parametrize.ParametrizationList, name: str, new: Tensor) -> 
         setattr(chain, name, nn.Parameter(new.clone(), requires_grad=old.requires_grad))
 
 
-def _refused(name: str, kinds: list[str]) -> UnfollowableError:
+def _refused(path: str, kinds: list[str]) -> UnfollowableError:
     return UnfollowableError(
-        name,
+        path,
         f"it is computed by {', '.join(kinds)}, which cannot give the edited weight. Make it plain first with "
         f"torch.nn.utils.parametrize.remove_parametrizations.",
     )

@@ -50,7 +50,8 @@ def place_values(recording: Recording, layer: str) -> list[Value]:
             layer,
             "the forward pass never calls it with these inputs, or its output holds no tensor, or it "
             "is called inside one "
-            "of torch's own modules or through `.forward`; so nothing is known of its features.",
+            "of torch's own modules or through `.forward`; so nothing is known of its features. Give example inputs "
+            "that reach it, or name the module that calls it.",
         )
     named: dict[str, list[Call]] = {}
     for call in recording.calls:
@@ -65,10 +66,19 @@ def place_values(recording: Recording, layer: str) -> list[Value]:
             f"{layer!r} stands for {len(named[layer])} operations; write which, from {layer + ':0'!r} to "
             f"{f'{layer}:{len(named[layer]) - 1}'!r}."
         )
-    known = [path for path in recording.modules if path]
-    raise UnknownLayerError(
-        layer, [*known, *named] if ":" in layer else known, f"in this {type(recording.model).__name__}"
-    )
+    where = f"in this {type(recording.model).__name__}"
+    if ":" not in layer:
+        raise UnknownLayerError(layer, [path for path in recording.modules if path], where)
+    module = layer.partition(":")[0]
+    known = [
+        one
+        for name, calls in named.items()
+        for one in ([name] if len(calls) == 1 else [f"{name}:{at}" for at in range(len(calls))])
+    ]
+    near = [name for name in known if name.partition(":")[0] == module]  # Listed first, as the list is cut.
+    error = UnknownLayerError(layer, [*near, *(name for name in known if name not in near)], where)
+    error.kind = "operation"
+    raise error
 
 
 def _axis(value: Value, layer: str, axis: int | None) -> int:
@@ -77,7 +87,8 @@ def _axis(value: Value, layer: str, axis: int | None) -> int:
     if axis is not None:
         if not -value.ndim <= axis < value.ndim:
             raise SettingError(
-                f"axis {axis} came, and {layer!r} gives a tensor of {value.ndim} axes, {list(value.shape)}."
+                f"axis {axis} came, and {layer!r} gives a tensor of {value.ndim} axes, {list(value.shape)}, counted "
+                f"from {-value.ndim} to {value.ndim - 1}."
             )
         return axis % value.ndim
     maker = value.maker

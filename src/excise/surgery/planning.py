@@ -40,11 +40,8 @@ def pruning(removal: Removal, *, may_change_output: bool = False) -> tuple[Rewri
     for call in flow.recording.calls:
         for value in (*call.values, *call.outputs):
             if value.source == "constant" and removal.touches(value) and flow.held.get(value):
-                raise UnfollowableError(
-                    str(call),
-                    f"it takes a tensor of shape {list(value.shape)} that no module holds, beside the features of "
-                    f"{flow.place!r}, and pruning cannot make it narrower. Hold it in a buffer (`register_buffer`).",
-                )
+                raise _not_held(call, value, flow.place)
+    adapted = adapt(removal)
     shrinks: list[Shrink] = []
     for name, value in flow.recording.leaves.items():
         shrinks += [_shrink(name, cut) for cut in removal.cuts(value)]
@@ -52,7 +49,6 @@ def pruning(removal: Removal, *, may_change_output: bool = False) -> tuple[Rewri
         for output in call.outputs:
             removal.cuts(output)
         _check_fit(call, removal)
-    adapted = adapt(removal)
     numbers = (*adapted.numbers, *follow_sizes(removal), *follow_groups(removal))
     swaps = (*_opened(flow.recording, [shrink.name for shrink in shrinks]), *adapted.swaps)
     rewrite = Rewrite(swaps=swaps, shrinks=tuple(shrinks), rescales=tuple(adapted.rescales), numbers=numbers)
@@ -77,6 +73,9 @@ def _check_fit(call: Call, removal: Removal) -> None:
     before = [value.shape[part] for value, part in shapes]
     after = [removal.new_shape(value)[part] for value, part in shapes]
     if not _still_fit(before, after):
+        constant = next((value for value, _ in shapes if value.source == "constant" and value.shape), None)
+        if constant is not None:
+            raise _not_held(call, constant, removal.flow.place)
         sizes = " and ".join(str(list(removal.new_shape(value))) for value, _ in shapes)
         raise DimsError(
             f"pruning dims {ranges(removal.dims)} of {removal.flow.place!r} would leave tensors that "
@@ -85,6 +84,14 @@ def _check_fit(call: Call, removal: Removal) -> None:
             "values with all its "
             f"heads of queries, say), or ablate instead."
         )
+
+
+def _not_held(call: Call, value: Value, place: str) -> UnfollowableError:
+    return UnfollowableError(
+        str(call),
+        f"it takes a tensor of shape {list(value.shape)} that no module holds, beside the features of {place!r}, and "
+        f"pruning cannot make it narrower. Hold it in a buffer (`register_buffer`).",
+    )
 
 
 def _still_fit(before: Sequence[Sequence[int]], after: Sequence[Sequence[int]]) -> bool:

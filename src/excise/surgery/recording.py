@@ -22,7 +22,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves
 
 from excise.errors import SurgeryError
-from excise.surgery.copying import copied, same_randomness
+from excise.surgery.copying import copied, same_randomness, state_of
 from excise.surgery.examples import Examples
 from excise.surgery.origins import origins_noted
 from excise.surgery.replacements import NarrowedAttention, NarrowedLayerNorm, set_module, take_over_hooks
@@ -146,6 +146,7 @@ class Recording:
         parameters: for those leaves that are parameters, or are computed from some, the shapes of these.
         opened: attention modules of torch that were put as single operations for the recording, by path.
         coarsest: the least precise floating-point type that the pass computes in.
+        restore: puts the copy of the model back into the state it had before the pass.
     """
 
     model: nn.Module
@@ -162,12 +163,15 @@ class Recording:
     parameters: dict[str, list[tuple[int, ...]]]
     opened: tuple[str, ...]
     coarsest: torch.dtype
+    restore: Callable[[], None]
 
     def release(self) -> nn.Module | None:
         """Let go of the copy of the model, when only names and shapes are needed any more.
 
         It is given back to be used up, unless attention modules were opened in it, so that it is no true copy.
         """
+        self.restore()
+        self.restore = lambda: None  # It holds the copy.
         spare = None if self.opened else self.model
         self.model = nn.Module()
         self.tensors.clear()
@@ -191,6 +195,7 @@ def record(model: nn.Module, examples: Examples) -> Recording:
         config.use_cache = False
     opened = _open_attention(shadow)
     recorder = _Recorder(shadow)
+    restore = state_of(shadow, model)
     with torch.no_grad(), same_randomness(model), ExitStack() as stack:
         stack.enter_context(parametrize.cached())
         recorder.find_leaves()
@@ -207,10 +212,12 @@ def record(model: nn.Module, examples: Examples) -> Recording:
         except Exception as error:
             raise SurgeryError(
                 f"this {type(model).__name__} does not run on the example inputs ({examples.shapes()}): "
-                f"{type(error).__name__}: {error}"
+                f"{type(error).__name__}: {error}. Give them as the model takes them: a tensor, a tuple of "
+                f"arguments or a dict of keyword arguments."
             ) from error
     returned = [leaf for leaf in tree_leaves(output) if isinstance(leaf, Tensor)]
-    return recorder.finish([recorder.value(tensor) for tensor in returned], opened)
+    restore()
+    return recorder.finish([recorder.value(tensor) for tensor in returned], opened, restore)
 
 
 def _open_attention(model: nn.Module) -> tuple[str, ...]:
@@ -400,7 +407,7 @@ class _Recorder(TorchFunctionMode):
         call.outputs = (self.note(output, "call", maker=call),)
         self.calls.append(call)
 
-    def finish(self, outputs: list[Value], opened: tuple[str, ...]) -> Recording:
+    def finish(self, outputs: list[Value], opened: tuple[str, ...], restore: Callable[[], None]) -> Recording:
         """The recording; numbers that nothing needs any more are let go."""
         for index, call in enumerate(self.calls):
             call.index = index
@@ -422,6 +429,7 @@ class _Recorder(TorchFunctionMode):
             self.parameters,
             opened,
             self.coarsest,
+            restore,
         )
 
 

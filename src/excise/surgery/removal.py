@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import SupportsIndex
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -141,13 +142,33 @@ class Removal:
 
     def _blocks(self, value: Value, mask: Tensor) -> str:
         array = next((array for array in self.flow.all_of(value) if array.ids.shape == mask.shape), None)
-        if array is None or len(array.axes) != 2:
+        if array is None or len(array.axes) < 2:
             return ""
-        rows = [_dims_of(row, self.flow.features.count) for row in _lines(array)]
-        if not all(rows):
+        if len(array.axes) > 2:
+            lines = [
+                _dims_of(line, self.flow.features.count)
+                for axis in array.axes
+                for line in _lines(array, axis)[:1]
+            ]
+            whole = [ranges(line) for line in lines if line and self._leaves_tensors(line)]
+            return f"Dims can go together, such as {' or '.join(whole)}." if whole else ""
+        outer, *_ = array.axes
+        found = [_dims_of(row, self.flow.features.count) for row in _lines(array, outer)]
+        if not all(found):
             return ""
+        rows = list(dict.fromkeys(map(tuple, found)))
         listed = ", ".join(ranges(row) for row in rows[:3]) + (", ..." if len(rows) > 3 else "")
         return f"Dims can go in whole blocks ({listed}), or equally many from each block."
+
+    def _leaves_tensors(self, dims: list[int]) -> bool:
+        try:
+            other = Removal(self.flow, tuple(dims))
+            for call in self.flow.recording.calls:
+                for value in (*call.values, *call.outputs):
+                    other.cuts(value)
+        except DimsError:
+            return False
+        return True
 
 
 def check_dims(dims: object, layer: str, width: int) -> tuple[int, ...]:
@@ -162,8 +183,13 @@ def check_dims(dims: object, layer: str, width: int) -> tuple[int, ...]:
     # An array or a tensor of no axes only looks iterable.
     except TypeError:
         given = None
-    if given is None or not all(isinstance(dim, SupportsIndex) and not _is_bool(dim) for dim in given):
-        raise DimsError(f"dims are a list of whole numbers, not a mask; {dims!r} came, and {valid}.")
+    if given is not None and any(_is_bool(dim) for dim in given):
+        raise DimsError(
+            f"dims are a list of whole numbers, not a mask; {dims!r} came, and {valid}. "
+            f"`torch.as_tensor(mask).nonzero().flatten()` gives the dims of a mask."
+        )
+    if given is None or not all(isinstance(dim, SupportsIndex) for dim in given):
+        raise DimsError(f"dims are a list of whole numbers; {dims!r} came, and {valid}.")
     try:
         whole = [operator.index(dim) for dim in given]
     except TypeError:
@@ -172,7 +198,8 @@ def check_dims(dims: object, layer: str, width: int) -> tuple[int, ...]:
         raise DimsError(f"no dims were given; {valid}.")
     outside = [dim for dim in whole if not 0 <= dim < width]
     if outside:
-        raise DimsError(f"dims {outside} are out of range: {valid}.")
+        more = " They are counted from the start." if min(outside) < 0 else ""
+        raise DimsError(f"dims {outside} are out of range: {valid}.{more}")
     if len(set(whole)) != len(whole):
         raise DimsError(f"each dim counts once; {whole} came, and {valid}.")
     if len(whole) == width:
@@ -181,7 +208,7 @@ def check_dims(dims: object, layer: str, width: int) -> tuple[int, ...]:
 
 
 def _is_bool(dim: object) -> bool:
-    return isinstance(dim, bool) or (isinstance(dim, Tensor) and dim.dtype == torch.bool)
+    return isinstance(dim, bool | np.bool) or (isinstance(dim, Tensor) and dim.dtype == torch.bool)
 
 
 def _merged(masks: list[Tensor]) -> list[Tensor]:
@@ -217,9 +244,8 @@ def _ragged(mask: Tensor, axis: int, value: Value) -> Cut:
     return Cut(axis, kept.movedim(-1, axis), value.shape[axis])
 
 
-def _lines(array: Array) -> list[Tensor]:
-    outer = array.axes[0]
-    return list(array.ids.movedim(outer, 0).reshape(array.ids.shape[outer], -1))
+def _lines(array: Array, axis: int) -> list[Tensor]:
+    return list(array.ids.movedim(axis, 0).reshape(array.ids.shape[axis], -1))
 
 
 def _dims_of(features: Tensor, count: int) -> list[int]:

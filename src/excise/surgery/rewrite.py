@@ -208,9 +208,8 @@ class Rewrite(_Frozen):
         for number in self.numbers:
             held = _number(model, number)
             if held != number.before:
-                raise _wrong_model(
-                    f"{number.path}.{number.attribute} is {number.before} there and {held} here"
-                )
+                origin = Origin(number.path, number.attribute, number.position)
+                raise _wrong_model(f"{origin} is {number.before} there and {held} here")
 
     def apply(self, model: nn.Module) -> None:
         """Do all steps on `model`, in place."""
@@ -292,7 +291,7 @@ def _put(model: nn.Module, name: str, new: Tensor, holders: Holders) -> list[str
     path, _, own = name.rpartition(".")
     module = model.get_submodule(path)
     if parametrize.is_parametrized(module, own):
-        give_weight(module, own, new)
+        give_weight(module, own, new, name)
         return [path]
     old = get_tensor(model, name)
     if isinstance(old, nn.Parameter):
@@ -315,7 +314,7 @@ def _set_values(model: nn.Module, name: str, new: Tensor) -> None:
     path, _, own = name.rpartition(".")
     module = model.get_submodule(path)
     if parametrize.is_parametrized(module, own):
-        give_weight(module, own, new)
+        give_weight(module, own, new, name)
         return
     tensor = get_tensor(model, name).detach()
     # A buffer that is a view of one number (expand) cannot be written to.

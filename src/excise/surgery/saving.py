@@ -118,9 +118,8 @@ def load(fresh: ModelT, folder: str | Path) -> ModelT:
         except SurgeryError as error:
             what = f"edit {number} of {len(plan.edits)}, {edit.mode} of {edit.layer!r}"
             difference = str(error).removeprefix("this edit was planned on another model: ")
-            raise _other_model(
-                fresh, folder, f"{difference.removesuffix(' Plan it anew on this one.')} ({what})"
-            ) from error
+            difference = difference.removesuffix(" Plan it anew on this one.").removesuffix(".")
+            raise _other_model(fresh, folder, f"{difference} ({what}).") from error
         # What a plan that was changed by hand asks for may fail in any way.
         except Exception as error:
             raise SurgeryError(
@@ -166,7 +165,9 @@ def _read_plan(folder: Path) -> Plan:
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"]) or "the whole file"
-        raise SurgeryError(f"{path} is damaged: {place}: {first['msg']}.") from error
+        raise SurgeryError(
+            f"{path} is damaged: {place}: {first['msg']}. Save the edited model again."
+        ) from error
 
 
 def _check_fresh(fresh: nn.Module, plan: Plan, folder: Path) -> None:

@@ -116,7 +116,7 @@ def _orthonormal(basis: object, width: int, layer: str) -> Tensor:
     rows = basis.detach().double().cpu().reshape(-1, basis.shape[-1])
     if rows.shape[1] != width:
         raise ShapeError(
-            f"{layer!r} has {width} features; a basis {list(basis.shape)} came, of vectors of {rows.shape[1]}."
+            f"{layer!r} has {width} features, so that the basis is [{width}] or [k, {width}]; {list(basis.shape)} came."
         )
     if not bool(rows.isfinite().all()):
         raise SettingError("the basis holds numbers that are not finite.")

@@ -110,7 +110,7 @@ def _state(model: nn.Module) -> dict[str, Tensor]:
         if not isinstance(value, Tensor):
             raise SurgeryError(
                 f"{name!r} in the state of this {type(model).__name__} is no tensor but a {type(value).__name__}, "
-                f"which no safetensors file holds."
+                f"which no safetensors file holds. Hold it in a buffer, or keep it elsewhere."
             )
     return state
 

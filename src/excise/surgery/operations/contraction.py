@@ -7,6 +7,8 @@ from excise.surgery.recording import Call, Value
 
 __all__ = ["is_weight"]
 
+_WRITE_OUT = "Write the equation with a letter for each axis and its result, or as other operations."
+
 
 @rule("linear")
 def _linear(call: Call, flow: Flow) -> None:
@@ -35,13 +37,13 @@ def _addmm(call: Call, flow: Flow) -> None:
 def _einsum(call: Call, flow: Flow) -> None:
     equation = call.args[0]
     if not isinstance(equation, str) or "..." in equation:
-        raise refusal(call, flow.place, "only equations without an ellipsis are followed")
+        raise refusal(call, flow.place, "only equations without an ellipsis are followed", _WRITE_OUT)
     given, _, result = equation.replace(" ", "").partition("->")
     if not result:
-        raise refusal(call, flow.place, "only equations that name their result are followed")
+        raise refusal(call, flow.place, "only equations that name their result are followed", _WRITE_OUT)
     terms = given.split(",")
     if any(len(set(term)) < len(term) for term in terms):
-        raise refusal(call, flow.place, "a letter stands twice in one term")
+        raise refusal(call, flow.place, "a letter stands twice in one term", _WRITE_OUT)
     operands = [(value, tuple(term)) for value, term in zip(call.values, terms, strict=True)]
     contract(flow, operands, (call.out, tuple(result)))
     _with_bias(call, flow, None)

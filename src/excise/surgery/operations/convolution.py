@@ -34,7 +34,9 @@ def _convolve(call: Call, flow: Flow, groups: int, *, transposed: bool) -> None:
         return spread if groups > 1 else spread[:1]
 
     for array in flow.of(x):
-        vector = _by_channel(flow, array, channel).reshape(groups, ins)
+        if array.axes and channel not in array.axes:
+            raise refusal(call, flow.place, "it mixes what lies along the axes it moves over")
+        vector = _by_channel(flow, array, channel, groups * ins).reshape(groups, ins)
         flow.spare(weight, array.moved(_over(weight, on_weight(vector, rows=transposed)), Role.READS))
         if ins == 1 and groups > 1:
             if set(array.axes) - {channel}:
@@ -42,7 +44,7 @@ def _convolve(call: Call, flow: Flow, groups: int, *, transposed: bool) -> None:
             passed = vector.expand(groups, outs).reshape(-1)
             flow.join(call.out, array.moved(_along(call.out, channel, passed), Role.CARRIES))
     for array in flow.of(call.out):
-        vector = _by_channel(flow, array, channel).reshape(groups, outs)
+        vector = _by_channel(flow, array, channel, groups * outs).reshape(groups, outs)
         written = array.moved(_over(weight, on_weight(vector, rows=not transposed)), Role.CARRIES)
         tie = flow.spare if set(array.axes) - {channel} else flow.join
         tie(weight, written)
@@ -54,9 +56,9 @@ def _convolve(call: Call, flow: Flow, groups: int, *, transposed: bool) -> None:
     flow.effect(call, Effect.READS)
 
 
-def _by_channel(flow: Flow, array: Array, channel: int) -> Tensor:
+def _by_channel(flow: Flow, array: Array, channel: int, channels: int) -> Tensor:
     """The features of each channel; of one in which they differ from place to place, what goes when all of them go."""
-    return flow.common(array.ids, [axis for axis in array.axes if axis != channel]).flatten()
+    return flow.common(array.ids, [axis for axis in array.axes if axis != channel]).flatten().expand(channels)
 
 
 def _over(weight: Value, ids: Tensor) -> Tensor:

@@ -60,7 +60,10 @@ def _elementwise(call: Call, flow: Flow) -> None:
     elif len(operands) < 2:
         alike(flow, call.out, operands)
     elif call.name in _MULTIPLIES:
-        alike(flow, call.out, factors=operands)
+        # Beside factors that no weight writes (a rotary table), what is left is scaled, and goes as a term does.
+        free = [value for value in dict.fromkeys(operands) if not flow.is_fixed(value)]
+        terms = free if len(free) == 1 else []
+        alike(flow, call.out, terms, factors=[value for value in operands if value not in terms])
     elif call.name in _DIVIDES:
         alike(flow, call.out, operands[:1])
         alike(flow, call.out, factors=operands[1:], role=Role.SCALES)

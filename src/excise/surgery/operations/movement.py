@@ -118,8 +118,16 @@ def _run(call: Call, source: Value, numbers: Tensor) -> list[Tensor]:
     if call.name == "pad":  # Filled with zeros, whatever the model fills with.
         kwargs.pop("value", None)
         args = args[:3]
-    result = call.function(*args, **kwargs)
+    try:
+        result = call.function(*args, **kwargs)
+    except NotImplementedError:  # Some functions know numbers with a point only, such as `functional.unfold`.
+        args, kwargs = map_nested(args, _with_a_point), map_nested(kwargs, _with_a_point)
+        result = call.function(*args, **kwargs).long()
     return [args[0]] if call.in_place else [leaf for leaf in tree_leaves(result) if isinstance(leaf, Tensor)]
+
+
+def _with_a_point(leaf: object) -> object:
+    return leaf.double() if isinstance(leaf, Tensor) and leaf.dtype == torch.int64 else leaf
 
 
 @rule("glu")

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from excise.surgery.flow import Array, Effect, Flow, Role, refusal
+from excise.surgery.flow import ALL_LAYERS, Array, Effect, Flow, Role, refusal
 from excise.surgery.operations.registry import rule
 from excise.surgery.recording import Call, Value
 
@@ -40,7 +40,7 @@ def _recurrent(call: Call, flow: Flow) -> None:
     for array in flow.of(call.out):
         for direction, ids in enumerate(array.ids.flatten().reshape(directions, hidden)):
             if layers > 1:
-                flow.count(call, call.out, "several layers of one width")
+                flow.count(call, call.out, ALL_LAYERS)
             _hidden(flow, parameters[(layers - 1) * directions + direction], array.moved(ids), gates)
     _states(
         call, flow, [*states, *call.outputs[1:]], layers * directions, hidden=hidden, directions=directions

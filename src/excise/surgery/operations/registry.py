@@ -1,5 +1,6 @@
 """The rules, by the names of the operations."""
 
+import reprlib
 from collections.abc import Callable
 
 from excise.errors import SettingError
@@ -18,10 +19,14 @@ def rule(*names: str, replace: bool = False) -> Callable[[Rule], Rule]:
         replace: whether rules that there are may be replaced.
 
     Raises:
-        SettingError: no name, or one that has a rule, without `replace`.
+        SettingError: no name, what is no name, or one that has a rule, without `replace`.
     """
     if not names:
-        raise SettingError("a rule is for at least one operation; no name came.")
+        raise SettingError("a rule is for at least one operation, as in `@rule('fft_fft')`; no name came.")
+    if not all(isinstance(name, str) for name in names):
+        raise SettingError(
+            f"a rule is for operations by their names, as in `@rule('fft_fft')`; {reprlib.repr(names[0])} came."
+        )
     taken = [name for name in names if name in _RULES and not replace]
     if taken:
         raise SettingError(
