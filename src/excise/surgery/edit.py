@@ -8,7 +8,7 @@ from typing import SupportsIndex, get_args
 
 from torch import nn
 
-from excise.errors import SettingError, SurgeryError
+from excise.errors import SettingError, SurgeryError, shorten
 from excise.surgery.complete import check_flow
 from excise.surgery.constants import kept_constants
 from excise.surgery.copying import ModelT
@@ -208,6 +208,12 @@ def build_report(
             f"Python code depends on values that the inputs give ({file}, line {line}{more}); another way "
             f"through it was not seen."
         )
+    idle = _never_ran(recording)
+    if idle:
+        notes.append(
+            f"Never ran on the example inputs, and keeps what it has: {shorten(idle, limit=3)}. Where it uses the "
+            f"features (in training, in another method), it does not fit any more."
+        )
     if folded:
         notes.append(f"Gains and eps were adapted to the new width in {', '.join(folded)}.")
     projected = [swap.path for swap in rewrite.swaps if swap.kind == "projected"]
@@ -218,6 +224,15 @@ def build_report(
         "exact after folding" if folded else "exact", before, left, flops(recording),
         flops(recording, removal if mode == "prune" else None), checked, tuple(notes),
     )  # fmt: skip
+
+
+def _never_ran(recording: Recording) -> list[str]:
+    """The modules with parameters of which the pass used none."""
+    used: dict[str, bool] = {}
+    for name in recording.parameters:
+        path = name.rpartition(".")[0]
+        used[path] = used.get(path, False) or bool(recording.leaves[name].users)
+    return [path for path, ran in used.items() if not ran]
 
 
 def parameter_counts(recording: Recording, after: Mapping[str, tuple[int, ...]]) -> tuple[int, int]:

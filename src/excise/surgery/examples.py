@@ -3,7 +3,7 @@
 import copy
 from collections import UserDict
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from typing import Any
 
 import torch
@@ -13,7 +13,7 @@ from torch.utils._pytree import tree_leaves, tree_map
 from excise.errors import SettingError, SurgeryError
 from excise.surgery.copying import copied, same_randomness
 
-__all__ = ["ExampleInputs", "Examples", "examples_for"]
+__all__ = ["ExampleInputs", "Examples", "examples_for", "tensors_in"]
 
 ExampleInputs = Tensor | tuple[Any, ...] | list[Any] | Mapping[str, Any]
 
@@ -60,6 +60,17 @@ def examples_for(model: nn.Module, example_inputs: ExampleInputs | None) -> Exam
         f"example_inputs are what the model is called with: a tensor, a tuple of arguments or a dict of keyword "
         f"arguments; a {type(example_inputs).__name__} came."
     )
+
+
+def tensors_in(output: object) -> list[Tensor]:
+    """All tensors of what a model gives back: in tuples, lists, dicts, Hugging Face outputs and dataclasses."""
+    found: list[Tensor] = []
+    for leaf in tree_leaves(output):
+        if isinstance(leaf, Tensor):
+            found.append(leaf)
+        elif is_dataclass(leaf) and not isinstance(leaf, type):
+            found += tensors_in([getattr(leaf, field.name) for field in fields(leaf)])
+    return found
 
 
 def _guessed(model: nn.Module) -> Examples:

@@ -72,6 +72,7 @@ class Array:
         return tuple(axis for axis, size in enumerate(self.ids.shape) if size > 1)
 
 
+_MOST_PAIRS = 64
 Arrays = dict[tuple[int, tuple[int, ...]], Array]
 Rule = Callable[[Call, "Flow"], None]
 
@@ -333,6 +334,8 @@ class Flow:
         """What one user of a tensor can spare, and each other too."""
         arrays, *others = offers
         for other in others:
+            if len(arrays) * len(other) > _MOST_PAIRS:
+                return []  # A loop over time may ask in ever more ways; what is not known to be spare stays.
             pairs = [
                 Array(
                     _compressed(self.features.both(one.ids, two.ids)),

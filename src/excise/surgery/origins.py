@@ -47,7 +47,7 @@ def origins_noted(model: nn.Module) -> Iterator[None]:
     changed: list[tuple[dict[str, object], str, object]] = []
     try:
         for path, module in model.named_modules():
-            if type(module).__module__.startswith("torch.nn."):
+            if type(module).__module__.startswith("torch.nn.") and not isinstance(module, nn.Unflatten):
                 continue
             held = vars(module)
             for name, value in list(held.items()):

@@ -23,7 +23,7 @@ from torch.utils._pytree import tree_leaves
 
 from excise.errors import SurgeryError
 from excise.surgery.copying import copied, same_randomness, state_of
-from excise.surgery.examples import Examples
+from excise.surgery.examples import Examples, tensors_in
 from excise.surgery.origins import origins_noted
 from excise.surgery.replacements import NarrowedAttention, NarrowedLayerNorm, set_module, take_over_hooks
 from excise.surgery.rms import looks_like_rms_norm
@@ -215,8 +215,13 @@ def record(model: nn.Module, examples: Examples) -> Recording:
                 f"{type(error).__name__}: {error}. Give them as the model takes them: a tensor, a tuple of "
                 f"arguments or a dict of keyword arguments."
             ) from error
-    returned = [leaf for leaf in tree_leaves(output) if isinstance(leaf, Tensor)]
+    returned = tensors_in(output)
     restore()
+    if not returned:
+        raise SurgeryError(
+            f"this {type(model).__name__} gives no tensor back, but a {type(output).__name__}, so that no edit of it "
+            f"can be checked; wrap it in a module that returns the tensors that matter."
+        )
     return recorder.finish([recorder.value(tensor) for tensor in returned], opened, restore)
 
 

@@ -15,7 +15,7 @@ from torch.utils._pytree import tree_leaves, tree_map
 
 from excise.errors import InexactEditError
 from excise.surgery.copying import ModelT, copied, same_randomness
-from excise.surgery.examples import Examples
+from excise.surgery.examples import Examples, tensors_in
 from excise.surgery.flow import Effect, Flow
 from excise.surgery.operations.recurrent import RECURRENT
 from excise.surgery.recording import Call, Value, is_counted
@@ -140,6 +140,12 @@ def _zero_already(mask: Tensor, call: Call) -> Change:
 
 def _scaled(mask: Tensor, left: float) -> Change:
     def change(x: Tensor) -> Tensor:
+        if torch.broadcast_shapes(mask.shape, x.shape) != x.shape:
+            raise InexactEditError(
+                "the model does not do the same operations each time (a cache that it fills, numbers that it draws), "
+                "so that an edit of it cannot be checked. Pass a smaller module that holds the layer, its writers and "
+                "its readers."
+            )
         return torch.where(mask.to(x.device), left * x if left else torch.zeros_like(x), x)
 
     return change
@@ -191,7 +197,7 @@ def difference(
             rewrite.apply(spare)
             edited = spare
         with torch.no_grad(), same_randomness(model):
-            found = _tensors(edited(*arguments, **keywords))
+            found = tensors_in(edited(*arguments, **keywords))
     # What the model could do, the edited copy must; the user's forward pass may raise anything.
     except (RuntimeError, ValueError, TypeError, AssertionError, IndexError, AttributeError) as error:
         raise InexactEditError(
@@ -205,7 +211,9 @@ def difference(
         if one.shape != other.shape:
             continue  # A wanted change of an output's shape; without the wish, the plan was refused.
         tolerance = max(_TOLERANCE.get(kind, _DEFAULT_TOLERANCE) for kind in (one.dtype, dtype))
-        tolerance *= max(1.0, _largest(one[one.isfinite()]))
+        largest = _largest(one[one.isfinite()])
+        # Small outputs are held to their size, with some room for what cancels out on the way to them.
+        tolerance *= largest if largest >= 1 else min(1.0, 10 * largest) or 1.0
         # Equal infinities (masked logits) do not differ, though their difference is not a number.
         unequal = one != other
         apart = _largest(_wide(one[unequal]) - _wide(other[unequal]))
@@ -256,7 +264,7 @@ class _Changing(TorchFunctionMode):
             for change in found[0]:
                 target.copy_(change(target))
             return result
-        tensors = iter(range(len(_tensors(result))))
+        tensors = iter(range(len(tensors_in(result))))
 
         def changed(leaf: Any) -> Any:  # noqa: ANN401 - part of any result
             if not isinstance(leaf, Tensor):
@@ -283,12 +291,19 @@ def _run(flow: Flow, examples: Examples, mode: _Changing) -> list[Tensor]:
                 assert isinstance(module.parametrizations, nn.ModuleDict)
                 for name in module.parametrizations:
                     getattr(module, name)
-        with mode:
-            return _tensors(model(*arguments, **keywords))
-
-
-def _tensors(output: object) -> list[Tensor]:
-    return [leaf for leaf in tree_leaves(output) if isinstance(leaf, Tensor)]
+        try:
+            with mode:
+                return tensors_in(model(*arguments, **keywords))
+        except InexactEditError:
+            raise
+        # It ran before; the user's forward pass may raise anything.
+        except Exception as error:
+            raise InexactEditError(
+                f"the model ran once and not again with the features of {flow.place!r} zeroed where they are carried "
+                f"({type(error).__name__}: {error}; {_line_of(error)}): it does not do the same operations each time "
+                f"(a cache, torch.func.vmap), or does not bear zeros. Pass a smaller module that holds the layer, its "
+                f"writers and its readers."
+            ) from error
 
 
 def _largest(values: Tensor) -> float:

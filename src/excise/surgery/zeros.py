@@ -5,6 +5,8 @@ nothing is left of it, but a norm would count it. So the state of the removed fe
 operation, and of functions of single numbers it is tried out what they make of zeros.
 """
 
+import warnings
+
 import torch
 from torch import Tensor
 from torch.utils._pytree import tree_leaves
@@ -103,7 +105,9 @@ def _keeps_zero(call: Call, removal: Removal, moved: dict[Value, Call]) -> bool:
         if call.name in ("batch_norm", "instance_norm", "layer_norm", "rms_norm", "group_norm"):
             return all(removal.touches(value) for value in call.values[-2:] if value.source == "leaf")
         try:
-            result = call.function(*map_nested(call.args, tried), **map_nested(call.kwargs, tried))
+            with warnings.catch_warnings():  # One number has no spread, and torch says so.
+                warnings.simplefilter("ignore")
+                result = call.function(*map_nested(call.args, tried), **map_nested(call.kwargs, tried))
         # Some functions want more than one number; they are those that change none.
         except (RuntimeError, TypeError, IndexError, ValueError):
             return not any(value in moved for value in call.values)

@@ -40,7 +40,9 @@ def alike(
     for array in flow.of(out):
         for term in terms:
             missing = out.ndim - term.ndim
-            if all(axis >= missing and term.shape[axis - missing] == out.shape[axis] for axis in array.axes):
+            if missing >= 0 and all(
+                axis >= missing and term.shape[axis - missing] == out.shape[axis] for axis in array.axes
+            ):
                 flow.join(term, array.moved(array.ids.reshape(array.ids.shape[missing:])))
             else:
                 flow.spare(term, array)

@@ -22,7 +22,8 @@ ELEMENTWISE = (
     "alpha_dropout", "feature_dropout", "feature_alpha_dropout", "dropout1d", "dropout2d", "dropout3d", "clone",
     "contiguous", "detach", "data", "real", "to", "type", "type_as", "float", "double", "half", "bfloat16", "bool",
     "cpu",
-    "cuda", "relu_", "fill", "zero", "masked_fill", "tril", "triu", "zeros_like", "ones_like", "empty_like",
+    "cuda", "relu_", "fill", "zero", "masked_fill", "tril", "triu", "zeros_like",
+    "randn_like", "rand_like", "ones_like", "empty_like",
     "full_like",
     "isnan", "isinf", "isfinite", "logical_not", "bitwise_not", "invert", "lt", "le", "gt", "ge", "eq", "ne",
     # of several
@@ -54,6 +55,8 @@ def _elementwise(call: Call, flow: Flow) -> None:
     """The terms of a sum hold its features; the factors of a product serve them."""
     flow.effect(call, Effect.ELEMENTWISE)
     operands = [value for value in call.values if value.dtype not in (torch.int64, torch.int32)]
+    if call.name in ("to", "type_as", "type"):  # Another tensor gives its type only.
+        operands = operands[:1]
     if call.name == "prelu":
         alike(flow, call.out, operands[:1])
         _per_channel(call, flow)
