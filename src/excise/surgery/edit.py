@@ -8,6 +8,7 @@ from typing import SupportsIndex, get_args
 
 from torch import nn
 
+from excise.compute import suited_to
 from excise.errors import SettingError, SurgeryError, shorten
 from excise.surgery.complete import check_flow
 from excise.surgery.constants import kept_constants
@@ -129,30 +130,31 @@ def plan(
             "constants are kept where the features go whole; keep_constants goes with strength=1."
         )
     check_asked(model, layer)
-    examples = examples_for(model, example_inputs)
-    flow = follow_features(model, layer, examples, axis)
-    removal = Removal(flow, check_dims(dims, layer, flow.features.count))
-    check_flow(flow)
-    folded: list[str] = []
-    if mode == "prune":
-        rewrite, folded = pruning(removal, may_change_output=may_change_output)
-    elif strength < 1:
-        rewrite = scaling(removal, strength)
-    else:
-        if not keep_constants:
-            check_zeros(removal)
-        rewrite = ablation(removal)
-    if keep_constants:
-        shifts, reference = kept_constants(removal, place_values(flow.recording, layer), examples)
-        rewrite = rewrite.model_copy(update={"shifts": tuple(shifts)})
-    else:
-        reference = outputs_without(removal, examples, strength)
-    spare = flow.recording.release()  # So that the model and one copy are all there is at a time.
-    checked = difference(
-        model, rewrite, reference, examples, place=layer, dtype=flow.recording.coarsest, spare=spare
-    )
-    report = build_report(flow, rewrite, mode, examples, folded=folded, checked=checked, removal=removal)
-    return Edit(mode, layer, removal.dims, type(model).__name__, rewrite, report)
+    with suited_to(model):  # Thread pools that this wakes would slow down whatever a tiny model does next.
+        examples = examples_for(model, example_inputs)
+        flow = follow_features(model, layer, examples, axis)
+        removal = Removal(flow, check_dims(dims, layer, flow.features.count))
+        check_flow(flow)
+        folded: list[str] = []
+        if mode == "prune":
+            rewrite, folded = pruning(removal, may_change_output=may_change_output)
+        elif strength < 1:
+            rewrite = scaling(removal, strength)
+        else:
+            if not keep_constants:
+                check_zeros(removal)
+            rewrite = ablation(removal)
+        if keep_constants:
+            shifts, reference = kept_constants(removal, place_values(flow.recording, layer), examples)
+            rewrite = rewrite.model_copy(update={"shifts": tuple(shifts)})
+        else:
+            reference = outputs_without(removal, examples, strength)
+        spare = flow.recording.release()  # So that the model and one copy are all there is at a time.
+        checked = difference(
+            model, rewrite, reference, examples, place=layer, dtype=flow.recording.coarsest, spare=spare
+        )
+        report = build_report(flow, rewrite, mode, examples, folded=folded, checked=checked, removal=removal)
+        return Edit(mode, layer, removal.dims, type(model).__name__, rewrite, report)
 
 
 def check_strength(strength: float, mode: Mode) -> None:

@@ -12,6 +12,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
+from excise.compute import suited_to
 from excise.errors import SettingError, ShapeError
 from excise.surgery.complete import check_flow
 from excise.surgery.copying import ModelT
@@ -74,21 +75,22 @@ def plan_subspace(
         raise SettingError(f"mode is 'ablate' or 'prune'; {mode!r} came.")
     check_strength(strength, mode)
     check_asked(model, layer)
-    examples = examples_for(model, example_inputs)
-    flow = follow_features(model, layer, examples, axis)
-    check_flow(flow)
-    vectors = _orthonormal(basis, flow.features.count, layer)
-    found = Space(flow).walk(partial=strength < 1)
-    if mode == "prune":
-        return _pruned(model, layer, found, vectors, examples=examples, axis=axis)
-    rewrite, units = found.projection(vectors, strength)
-    reference = outputs_projected(flow, examples, vectors, units, strength)
-    spare = flow.recording.release()
-    checked = difference(
-        model, rewrite, reference, examples, place=layer, dtype=flow.recording.coarsest, spare=spare
-    )
-    report = build_report(flow, rewrite, "ablate", examples, folded=[], checked=checked)
-    return Edit("ablate", layer, (), type(model).__name__, rewrite, report)
+    with suited_to(model):
+        examples = examples_for(model, example_inputs)
+        flow = follow_features(model, layer, examples, axis)
+        check_flow(flow)
+        vectors = _orthonormal(basis, flow.features.count, layer)
+        found = Space(flow).walk(partial=strength < 1)
+        if mode == "prune":
+            return _pruned(model, layer, found, vectors, examples=examples, axis=axis)
+        rewrite, units = found.projection(vectors, strength)
+        reference = outputs_projected(flow, examples, vectors, units, strength)
+        spare = flow.recording.release()
+        checked = difference(
+            model, rewrite, reference, examples, place=layer, dtype=flow.recording.coarsest, spare=spare
+        )
+        report = build_report(flow, rewrite, "ablate", examples, folded=[], checked=checked)
+        return Edit("ablate", layer, (), type(model).__name__, rewrite, report)
 
 
 def _pruned(

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from torch import nn
 
+from excise.compute import suited_to
 from excise.surgery.editable import check_asked
 from excise.surgery.examples import ExampleInputs, Examples, examples_for
 from excise.surgery.flow import Flow, Role, follow
@@ -104,7 +105,8 @@ def trace(
         SurgeryError: the model is compiled or scripted, cannot be copied, or does not run on the example inputs.
     """
     check_asked(model, layer)
-    return describe(follow_features(model, layer, examples_for(model, example_inputs), axis))
+    with suited_to(model):
+        return describe(follow_features(model, layer, examples_for(model, example_inputs), axis))
 
 
 def follow_features(model: nn.Module, layer: str, examples: Examples, axis: int | None) -> Flow:

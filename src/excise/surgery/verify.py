@@ -140,7 +140,9 @@ def _zero_already(mask: Tensor, call: Call) -> Change:
 
 def _scaled(mask: Tensor, left: float) -> Change:
     def change(x: Tensor) -> Tensor:
-        if torch.broadcast_shapes(mask.shape, x.shape) != x.shape:
+        if mask.ndim > x.ndim or any(
+            size not in (1, x.shape[at - mask.ndim]) for at, size in enumerate(mask.shape)
+        ):
             raise InexactEditError(
                 "the model does not do the same operations each time (a cache that it fills, numbers that it draws), "
                 "so that an edit of it cannot be checked. Pass a smaller module that holds the layer, its writers and "
