@@ -28,7 +28,7 @@ from torch.utils.data import DataLoader, TensorDataset, WeightedRandomSampler
 from excise.anchoring.labels import shares_of
 from excise.experiments.catalogue import delete_warmth
 from excise.experiments.recipe import Recipe
-from excise.runs import Record
+from excise.record import Record
 from excise.seeding import generator
 from excise.training import fit
 

@@ -11,7 +11,7 @@ from PIL import Image
 from excise.experiments.catalogue import delete_warmth
 from excise.experiments.pictures import pictures_of_run
 from excise.experiments.pipeline import run_recipe
-from excise.runs import open_run
+from excise.record import open_run
 
 PICTURE = "error-ablated"
 

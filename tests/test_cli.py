@@ -19,10 +19,12 @@ import pytest
 from torch import nn
 
 from excise import cli
+from excise.cli.signals import ending_on_signals
+from excise.cli.telling import show_warning
 from excise.errors import ExciseWarning
 from excise.experiments import catalogue, chunk
 from excise.experiments.recipe import Recipe
-from excise.runs import Record, open_run
+from excise.record import Record, open_run
 from excise.training import progress as progress_module
 from tiny_recipe import make_tiny
 
@@ -321,8 +323,8 @@ def test_a_sweep_in_which_no_seed_finished_does_not_end_well(tmp_path: Path):
 def test_warnings_are_plain_lines_and_only_foreign_ones_say_where_they_come_from(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
-    cli._show_warning("a column drives nothing", ExciseWarning, "x.py", 3)
-    cli._show_warning("old", DeprecationWarning, "x.py", 3)
+    show_warning("a column drives nothing", ExciseWarning, "x.py", 3)
+    show_warning("old", DeprecationWarning, "x.py", 3)
     assert capsys.readouterr().err == (
         "warning: a column drives nothing\nwarning: old (x.py:3, DeprecationWarning)\n"
     )
@@ -414,7 +416,7 @@ def test_ctrl_c_in_the_middle_of_an_import_is_not_lost_to_a_library_that_swallow
 def test_signals_are_left_as_they_were_and_an_ignored_one_stays_ignored():
     before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
     try:
-        with cli._ending_on_signals():
+        with ending_on_signals(cli.main.__code__):
             assert signal.getsignal(signal.SIGTERM) == signal.SIG_IGN
             assert signal.getsignal(signal.SIGHUP) not in (signal.SIG_DFL, signal.SIG_IGN)
             assert signal.getsignal(signal.SIGINT) is not signal.default_int_handler

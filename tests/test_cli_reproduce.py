@@ -8,7 +8,7 @@ from excise import cli
 from excise.experiments import reproduction
 from excise.experiments.reproduction import Part
 from excise.experiments.reproduction import parts as parts_module
-from excise.runs import open_run
+from excise.record import open_run
 from tiny_recipe import make_tiny
 
 

@@ -11,7 +11,7 @@ from excise.errors import NonFiniteError
 from excise.experiments import chunk
 from excise.experiments.pipeline import run_recipe
 from excise.experiments.recipe import Recipe
-from excise.runs import Record, Run, open_run
+from excise.record import Record, Run, open_run
 from tiny_recipe import make_tiny
 
 

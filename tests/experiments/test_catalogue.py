@@ -16,7 +16,7 @@ from excise.experiments.catalogue import RECIPES, TRAININGS, find_recipe
 from excise.experiments.pictures import pictures_of_run
 from excise.experiments.pipeline import run_recipe
 from excise.experiments.recipe import Agreement, Edit, ErrorClaim, Grids, Recipe
-from excise.runs import open_run
+from excise.record import open_run
 
 ALL = pytest.mark.parametrize("name", TRAININGS)
 

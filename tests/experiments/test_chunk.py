@@ -15,7 +15,7 @@ from excise.experiments import chunk
 from excise.experiments.chunk import failure_of, finished_run, plan_chunks, run_chunk, sweep_leftovers
 from excise.experiments.pipeline import run_recipe
 from excise.experiments.recipe import HeldOut, Recipe
-from excise.runs import open_run
+from excise.record import open_run
 from tiny_recipe import make_tiny
 
 FAST = settings(derandomize=True, deadline=None, max_examples=300, database=None)

@@ -15,7 +15,7 @@ from excise.errors import DimsError, NonFiniteError, RunError, UnknownLayerError
 from excise.evaluation import evaluate
 from excise.experiments.pipeline import run_recipe
 from excise.experiments.recipe import Edit, Recipe
-from excise.runs import open_run
+from excise.record import open_run
 from excise.surgery import ablate
 from excise.training import Snapshot
 from excise.training.progress import SilentProgress

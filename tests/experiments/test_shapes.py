@@ -20,7 +20,7 @@ from excise.experiments.shape_verdict import judge_shapes
 from excise.experiments.shapes import draw, run_shapes, shapes_of
 from excise.figures import DARK, LIGHT
 from excise.interventions import BezierMapper, Falloff, LinearMapper, Mapper
-from excise.runs import Run, open_run
+from excise.record import Run, open_run
 
 RECIPE = draw_shapes()
 FIGURES = ["lobes", "strength", "suppressed", "new-alignment", "repelled"]

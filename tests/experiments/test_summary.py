@@ -12,8 +12,8 @@ from torch import nn
 from excise.experiments.recipe import Recipe, Selection
 from excise.experiments.summary import spread, summarise_sweep
 from excise.experiments.sweep import run_sweep
-from excise.runs import Record, open_run
-from excise.runs.files import read_json
+from excise.record import Record, open_run
+from excise.record.files import read_json
 
 
 def test_medians_spread_and_counts_are_those_of_the_rows(

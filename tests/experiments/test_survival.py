@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from excise.experiments.sweep import run_sweep
-from excise.runs import open_run
+from excise.record import open_run
 from tiny_recipe import make_tiny
 
 RECIPE = make_tiny(steps=8)

@@ -7,9 +7,9 @@ import pytest
 from excise.errors import RunError, SettingError
 from excise.experiments.recipe import Model, Recipe
 from excise.experiments.sweep import open_sweep_path, run_sweep
+from excise.record import open_run
+from excise.record.files import read_json
 from excise.report.page import build_report
-from excise.runs import open_run
-from excise.runs.files import read_json
 
 
 def test_an_interrupted_sweep_goes_on_with_the_seeds_that_are_not_finished(

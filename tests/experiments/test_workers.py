@@ -14,8 +14,8 @@ import pytest
 from excise.errors import RunError
 from excise.experiments import workers
 from excise.experiments.sweep import run_sweep
-from excise.runs import open_run
-from excise.runs.files import read_json
+from excise.record import open_run
+from excise.record.files import read_json
 from excise.training import Snapshot
 from excise.training.progress import SilentProgress
 from tiny_recipe import make_tiny

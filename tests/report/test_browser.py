@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from excise.figures.theme import DARK, LIGHT
-from excise.runs import open_run
+from excise.record import open_run
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 ARGUMENTS = [

@@ -13,10 +13,10 @@ from excise.errors import RunError
 from excise.experiments import catalogue
 from excise.figures.theme import DARK, LIGHT, Picture, Theme, new_figure
 from excise.numerals import number as in_words
+from excise.record import open_run
 from excise.report import page
 from excise.report.page import build_report, find_report
 from excise.report.tables import number
-from excise.runs import open_run
 
 Copy = Callable[[Path], Path]
 Change = Callable[[Path, Callable[[Any], object]], None]

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
+from excise.record import open_run
 from excise.report.page import build_report
 from excise.report.tables import number
-from excise.runs import open_run
 
 Copy = Callable[[Path], Path]
 Change = Callable[[Path, Callable[[Any], object]], None]

@@ -9,6 +9,8 @@ from rich.console import Console
 
 from excise.errors import RunError
 from excise.experiments.reproduction import Carried, Reproduction, Row, Section, Verdict
+from excise.record import Record
+from excise.record.files import write_json
 from excise.report.reproduction import (
     build_reproduction,
     cells_of,
@@ -17,8 +19,6 @@ from excise.report.reproduction import (
     summary_of,
 )
 from excise.report.reproduction_markdown import as_markdown, docs_of_checkout, write_markdown
-from excise.runs import Record
-from excise.runs.files import write_json
 
 NASTY = "<b>red</b> & a|b *_`x`"
 

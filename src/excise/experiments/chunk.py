@@ -13,7 +13,7 @@ from excise.experiments.conditions import conditions_of
 from excise.experiments.measure import measure
 from excise.experiments.pipeline import Trained, train, validation_of
 from excise.experiments.recipe import Recipe
-from excise.runs import Record, Run, open_run
+from excise.record import Record, Run, open_run
 from excise.seeding import generator
 from excise.training import Snapshot
 

@@ -25,7 +25,7 @@ from excise.figures import (
     training_curves,
 )
 from excise.numerals import number
-from excise.runs import Run, open_run
+from excise.record import Run, open_run
 
 __all__ = ["pictures_of_run", "pictures_of_sweep"]
 

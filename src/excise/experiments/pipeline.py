@@ -10,8 +10,8 @@ from torch import nn
 from excise.experiments.conditions import conditions_of
 from excise.experiments.measure import measure, picture_arrays
 from excise.experiments.recipe import Recipe
-from excise.runs import Record
-from excise.runs.environment import describe_environment
+from excise.record import Record
+from excise.record.environment import describe_environment
 from excise.seeding import generator
 from excise.training import Observer, Outcome, fit_lockstep
 from excise.training.progress import SilentProgress

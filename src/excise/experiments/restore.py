@@ -9,7 +9,7 @@ from excise.errors import ExciseError, RunError
 from excise.experiments.conditions import conditions_of
 from excise.experiments.measure import picture_arrays
 from excise.experiments.recipe import Recipe
-from excise.runs import Run, save_arrays
+from excise.record import Run, save_arrays
 from excise.seeding import generator
 
 __all__ = ["arrays_of", "recipe_of", "restore_model"]

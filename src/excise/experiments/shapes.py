@@ -18,8 +18,8 @@ from excise.experiments.frozen import Frozen
 from excise.experiments.shape_claims import KinkClaim, Shape, ShapeClaim
 from excise.experiments.shape_verdict import judge_shapes, judged_kinds
 from excise.interventions import Falloff, Mapper
-from excise.runs import Record, Run
-from excise.runs.environment import describe_environment
+from excise.record import Record, Run
+from excise.record.environment import describe_environment
 
 __all__ = ["ShapesRecipe", "draw", "run_shapes", "shapes_of"]
 

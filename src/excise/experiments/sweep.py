@@ -18,9 +18,9 @@ from excise.experiments.pipeline import check_edits
 from excise.experiments.recipe import Recipe
 from excise.experiments.summary import summarise_sweep
 from excise.experiments.workers import cores, run_chunks
-from excise.runs import Record, Run, new_run_path, open_run
-from excise.runs.environment import describe_environment
-from excise.runs.files import write_json
+from excise.record import Record, Run, new_run_path, open_run
+from excise.record.environment import describe_environment
+from excise.record.files import write_json
 from excise.training.progress import SilentProgress
 
 __all__ = ["open_sweep_path", "run_sweep", "summarise_sweep"]

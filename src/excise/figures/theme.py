@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from excise.numerals import number
-from excise.runs.files import write_atomically
+from excise.record.files import write_atomically
 
 __all__ = [
     "DARK",

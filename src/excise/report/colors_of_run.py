@@ -8,9 +8,9 @@ from rich.console import Console
 from excise.errors import RunError
 from excise.experiments.restore import arrays_of, recipe_of
 from excise.experiments.shapes import shapes_of
+from excise.record import open_run
 from excise.report.colors import ColorTable, as_html, as_latex, as_markdown, as_rich
 from excise.report.tables import plain_console
-from excise.runs import open_run
 
 __all__ = ["color_table_of", "print_colors"]
 

@@ -15,7 +15,7 @@ import numpy as np
 from jinja2 import Environment, StrictUndefined, Template
 
 from excise.errors import RunError
-from excise.experiments.catalogue import RECIPES
+from excise.experiments import catalogue
 from excise.experiments.pictures import pictures_of_run, pictures_of_sweep
 from excise.experiments.pictures_of_shapes import pictures_of_shapes
 from excise.experiments.recipe import BASELINE, Recipe
@@ -23,9 +23,9 @@ from excise.experiments.restore import recipe_of
 from excise.experiments.shapes import ShapesRecipe, shapes_of
 from excise.experiments.verdict import threshold_in_words
 from excise.figures import Picture
+from excise.record import Run, open_run
+from excise.record.files import write_atomically
 from excise.report.tables import number
-from excise.runs import Run, open_run
-from excise.runs.files import write_atomically
 
 __all__ = ["build_report", "find_report"]
 
@@ -249,7 +249,7 @@ def _commands(recipe: Recipe | ShapesRecipe, run: Run) -> tuple[str | None, str]
     else:
         options = f" --seed {seed}"
         imports, start = ("pipeline import run_recipe", "recipe import Recipe"), f"run_recipe(recipe, {seed}"
-    known = recipe.name in RECIPES and RECIPES[recipe.name]().spec() == run.spec
+    known = recipe.name in catalogue.RECIPES and catalogue.RECIPES[recipe.name]().spec() == run.spec
     kind = type(recipe).__name__
     lines = (
         "from pathlib import Path",

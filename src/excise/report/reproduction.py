@@ -15,9 +15,9 @@ from rich.text import Text
 from excise import numerals
 from excise.experiments import published
 from excise.experiments.reproduction import Reproduction, Row, Section, Verdict, read_reproduction
+from excise.record import open_run
+from excise.record.files import write_atomically
 from excise.report.tables import plain_console
-from excise.runs import open_run
-from excise.runs.files import write_atomically
 
 __all__ = [
     "COMMAND",

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from excise.errors import RunError
 from excise.experiments.reproduction import read_reproduction
+from excise.record import open_run
+from excise.record.files import write_atomically
 from excise.report.reproduction import (
     COMMAND,
     cells_of,
@@ -16,8 +18,6 @@ from excise.report.reproduction import (
     originals,
     summary_of,
 )
-from excise.runs import open_run
-from excise.runs.files import write_atomically
 
 __all__ = ["as_markdown", "docs_of_checkout", "write_markdown"]
 

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from torch import nn
 
 from excise.errors import RunError, SurgeryError
-from excise.runs.files import read_json, write_atomically
+from excise.record.files import read_json, write_atomically
 from excise.surgery.copying import ModelT, copied
 from excise.surgery.edit import _EDITS, Edit, edits_of
 from excise.surgery.editable import check_asked

@@ -16,8 +16,8 @@ from excise.experiments.recipe import Recipe
 from excise.experiments.reproduction import Part, at_once
 from excise.experiments.reproduction.at_once import run_at_once
 from excise.experiments.sweep import run_sweep
-from excise.runs import open_run
-from excise.runs.files import read_json
+from excise.record import open_run
+from excise.record.files import read_json
 from excise.training import Snapshot
 from excise.training.progress import SilentProgress
 

@@ -17,8 +17,8 @@ from excise.experiments.reproduction.parts import (
     parts_of,
     seconds_of,
 )
-from excise.runs import Record
-from excise.runs.files import read_json, write_json
+from excise.record import Record
+from excise.record.files import read_json, write_json
 
 CLEAN = {"packages": {"excise": "1", "torch": "2"}, "git_commit": "abc", "python": "3.11"}
 SEEDS = (0, 1)

@@ -18,7 +18,7 @@ from excise.experiments.reproduction import (
 )
 from excise.experiments.reproduction import parts as parts_module
 from excise.experiments.sweep import run_sweep
-from excise.runs import open_run
+from excise.record import open_run
 
 
 class Sweeper:

@@ -17,7 +17,7 @@ from excise.experiments import published
 from excise.experiments.catalogue import find_recipe
 from excise.experiments.chunk import failure_of, finished_run
 from excise.experiments.recipe import Recipe
-from excise.runs import Run, new_run_path, open_run
+from excise.record import Run, new_run_path, open_run
 
 __all__ = ["SWEEPS", "Part", "find_sweep", "finished_sweep", "parts_of", "seconds_of"]
 

@@ -19,9 +19,9 @@ from excise.experiments.reproduction.parts import Part, find_sweep, finished_swe
 from excise.experiments.reproduction.rows import Row, Section
 from excise.experiments.reproduction.sections import sections_of
 from excise.experiments.workers import cores
-from excise.runs import Record, new_run_path, open_run
-from excise.runs.environment import describe_environment
-from excise.runs.files import read_json, write_json
+from excise.record import Record, new_run_path, open_run
+from excise.record.environment import describe_environment
+from excise.record.files import read_json, write_json
 from excise.training.progress import SilentProgress
 
 __all__ = ["Carried", "Reproduction", "open_reproduction_path", "read_reproduction", "reproduce"]

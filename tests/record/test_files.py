@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from excise.errors import ExciseError, RunError
-from excise.runs.files import read_json, strict, write_atomically, write_json
+from excise.record.files import read_json, strict, write_atomically, write_json
 
 
 def test_what_is_written_is_read_back(tmp_path: Path):

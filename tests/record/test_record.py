@@ -13,8 +13,8 @@ import xarray as xr
 from torch import nn
 
 from excise.errors import NonFiniteError, RunError
-from excise.runs import Record, new_run_path, open_run
-from excise.runs import record as record_module
+from excise.record import Record, new_run_path, open_run
+from excise.record import record as record_module
 
 SPEC = {"name": "tiny"}
 FULL = OSError(errno.ENOSPC, "No space left on device")
@@ -402,7 +402,7 @@ def test_a_resumed_run_keeps_when_it_was_started_and_weights_are_as_readable_as_
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     hours = (f"2026-01-01T{hour:02d}:00:00.000+00:00" for hour in range(24))
-    monkeypatch.setattr("excise.runs.record._now", lambda: next(hours))
+    monkeypatch.setattr("excise.record.record._now", lambda: next(hours))
     with Record(tmp_path, SPEC, {}):
         first = status_of(tmp_path)["started"]
     with Record(tmp_path, SPEC, {}, resume=True) as record:

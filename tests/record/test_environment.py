@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from excise.runs import environment
-from excise.runs.environment import describe_environment, examine
+from excise.record import environment
+from excise.record.environment import describe_environment, examine
 
 
 def test_it_holds_versions_platform_and_the_commit_of_the_source():

@@ -22,8 +22,8 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 
 from excise.errors import RunError
-from excise.runs.files import read_json, strict, write_atomically, write_json
-from excise.runs.layout import EnvironmentFile, ResultsFile, StatusFile, SweepFile, TableFile, check_layout
+from excise.record.files import read_json, strict, write_atomically, write_json
+from excise.record.layout import EnvironmentFile, ResultsFile, StatusFile, SweepFile, TableFile, check_layout
 
 if TYPE_CHECKING:
     import xarray as xr
