@@ -19,10 +19,19 @@ ExciseError
 │   ├── DimsError           dims that this layer does not have                (also a ValueError)
 │   ├── UnfollowableError   data flow that cannot be followed: names the module in the way
 │   └── InexactEditError    an edit that did not do what it promised
+├── MissingExtraError       a package that an extra installs is not there     (also an ImportError)
+├── CheckpointError         a checkpoint that does not fit this training      (also a ValueError)
+├── TrackerError            a tracker that cannot be started
+├── ExecutorError           work that could not be carried out elsewhere      (also a RuntimeError)
+│   ├── UnreachableError      an engine that does not answer, or lets nobody in
+│   ├── WorkerMismatchError   a worker with other versions than the caller
+│   └── WorkerDiedError       a worker that ended in the middle of its work
+├── ExportError             a model that cannot be exported
 └── RunError                a run directory that cannot be written or read    (also an OSError)
 
 ExciseWarning               (a UserWarning)
 ├── CannotStackWarning      models that are trained one after the other, not in lockstep
+├── TrackerWarning          a tracker was dropped; the run goes on
 ├── UnusedColumnWarning     a schedule column that drives nothing
 └── UnmatchedLabelWarning   a term whose labels a batch does not carry
 ```
@@ -37,17 +46,23 @@ from collections.abc import Iterable
 __all__ = [
     "CannotStackWarning",
     "CaptureError",
+    "CheckpointError",
     "DimsError",
     "DopesheetError",
     "ExciseError",
     "ExciseWarning",
+    "ExecutorError",
+    "ExportError",
     "InexactEditError",
+    "MissingExtraError",
     "NonFiniteError",
     "RunError",
     "ScheduleError",
     "SettingError",
     "ShapeError",
     "SurgeryError",
+    "TrackerError",
+    "TrackerWarning",
     "UnfollowableError",
     "UnknownConceptError",
     "UnknownLabelError",
@@ -57,7 +72,10 @@ __all__ = [
     "UnknownPropertyError",
     "UnknownRecipeError",
     "UnmatchedLabelWarning",
+    "UnreachableError",
     "UnusedColumnWarning",
+    "WorkerDiedError",
+    "WorkerMismatchError",
 ]
 
 
@@ -202,6 +220,55 @@ class InexactEditError(SurgeryError):
     """An edit whose result on the example inputs differs from what it promised."""
 
 
+class MissingExtraError(ExciseError, ImportError):
+    """A package that an extra of excise installs is not there.
+
+    Args:
+        package: the distribution that is missing.
+        extra: the extra that installs it.
+        purpose: what needs it, as the start of a sentence ("training with Lightning").
+    """
+
+    def __init__(self, package: str, extra: str, purpose: str) -> None:
+        self.package = package
+        self.extra = extra
+        self.purpose = purpose
+        super().__init__(package, extra, purpose)
+
+    def __str__(self) -> str:
+        return (
+            f"{self.purpose} needs {self.package}, which is not installed: pip install 'excise[{self.extra}]'"
+        )
+
+
+class CheckpointError(ExciseError, ValueError):
+    """A checkpoint that does not fit this training: it holds another schedule, or none."""
+
+
+class TrackerError(ExciseError):
+    """A tracker that cannot be started: its name is not known, or what it was given is not usable."""
+
+
+class ExecutorError(ExciseError, RuntimeError):
+    """Work that could not be carried out by an executor."""
+
+
+class UnreachableError(ExecutorError):
+    """An engine that does not answer at its address, or that lets nobody in without credentials."""
+
+
+class WorkerMismatchError(ExecutorError):
+    """A worker that runs other versions than the caller."""
+
+
+class WorkerDiedError(ExecutorError):
+    """A worker that ended in the middle of its work: killed, out of memory, or its machine is gone."""
+
+
+class ExportError(ExciseError):
+    """A model that cannot be exported, or an export that does not compute what the model does."""
+
+
 class RunError(ExciseError, OSError):
     """A run directory that cannot be written or read."""
 
@@ -212,6 +279,10 @@ class ExciseWarning(UserWarning):
 
 class CannotStackWarning(ExciseWarning):
     """Models could not be trained in lockstep, and are trained one after the other; the message says why."""
+
+
+class TrackerWarning(ExciseWarning):
+    """A tracker failed, hung or was too slow and has been dropped; the run goes on without it."""
 
 
 class UnusedColumnWarning(ExciseWarning):

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from excise.extras import Extra
 from excise.record import environment
 from excise.record.environment import describe_environment, examine
 
@@ -53,9 +54,11 @@ def test_it_tells_no_path_no_user_and_no_host(tmp_path: Path, monkeypatch: pytes
 def test_doctor_names_what_is_missing_and_the_remedy(monkeypatch: pytest.MonkeyPatch):
     assert examine()["torch"] == torch.__version__
     monkeypatch.setattr(environment, "_PACKAGES", ("torch", "no-such-package"))
-    monkeypatch.setattr(environment, "_EXTRAS", {"bench": ("no-such-extra",)})
+    monkeypatch.setattr(environment, "EXTRAS", {"bench": Extra(("torch", "no-such-extra"), "comparing")})
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     facts = examine()
     assert facts["no-such-package"] == "missing: pip install excise"
-    assert facts["no-such-extra (extra bench)"] == "not installed: pip install 'excise[bench]'"
+    assert facts["extra bench"] == (
+        f"comparing: torch {torch.__version__}; without no-such-extra: pip install 'excise[bench]'"
+    )
     assert facts["accelerator"].startswith("none (")

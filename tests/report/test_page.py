@@ -182,16 +182,17 @@ def test_a_recipe_of_the_catalogue_is_run_again_by_name_and_another_is_not(
     parsed = read_page(run / "report.html")
     # The tiny recipe bears the name 2.6, and `excise run 2.6` would run another.
     assert not any(block.startswith("excise run") for block in parsed.pres)
-    monkeypatch.setattr(page, "RECIPES", {"2.6": lambda: page.Recipe.model_validate(opened.spec)})
+    monkeypatch.setattr(page.catalogue, "RECIPES", {"2.6": lambda: page.Recipe.model_validate(opened.spec)})
     assert page._commands(page.Recipe.model_validate(opened.spec), opened)[0] == "excise run 2.6 --seed 3"
 
 
 def test_a_sweep_of_the_catalogue_is_run_again_with_its_seeds(sweep: Path, monkeypatch: pytest.MonkeyPatch):
     opened = open_run(sweep)
-    monkeypatch.setattr(page, "RECIPES", {"2.6": lambda: page.Recipe.model_validate(opened.spec)})
+    monkeypatch.setattr(page.catalogue, "RECIPES", {"2.6": lambda: page.Recipe.model_validate(opened.spec)})
     command, script = page._commands(page.Recipe.model_validate(opened.spec), opened)
     assert command == "excise run 2.6 --seed 3 --seeds 3"
     assert "run_sweep(recipe, [3, 4, 5]," in script
+    monkeypatch.undo()
     assert catalogue.find_recipe("2.6").spec() != opened.spec
 
 

@@ -4,17 +4,15 @@ import os
 import platform
 import subprocess
 import sys
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import torch
 
+from excise.extras import EXTRAS, installed_version
+
 __all__ = ["describe_environment", "examine"]
 
 _PACKAGES = ("excise", "torch", "numpy", "scipy", "xarray", "pydantic", "safetensors", "matplotlib")
-
-_EXTRAS = {"bench": ("pytorch-lightning",)}
-"""Packages that only an extra installs."""
 
 
 def describe_environment() -> dict[str, object]:
@@ -52,21 +50,18 @@ def examine() -> dict[str, str]:
             else "a CPU build of torch"
         )
         facts["accelerator"] = f"none ({build}); the recipes need none"
-    for extra, packages in _EXTRAS.items():
-        for package, found in _versions_of(packages).items():
-            facts[f"{package} (extra {extra})"] = found or f"not installed: pip install 'excise[{extra}]'"
+    for name, extra in EXTRAS.items():
+        found = {package: installed_version(package) for package in extra.packages}
+        missing = [package for package, there in found.items() if there is None]
+        there = ", ".join(f"{package} {number}" for package, number in found.items() if number)
+        remedy = f"without {', '.join(missing)}: pip install 'excise[{name}]'" if missing else ""
+        facts[f"extra {name}"] = f"{extra.adds}: {'; '.join(filter(None, (there, remedy)))}"
     return facts
 
 
 def _versions_of(packages: tuple[str, ...]) -> dict[str, str | None]:
     """The installed version of each package, None where it is not installed."""
-    found: dict[str, str | None] = {}
-    for package in packages:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            found[package] = None
-    return found
+    return {package: installed_version(package) for package in packages}
 
 
 def _git_commit() -> str | None:
