@@ -1,0 +1,61 @@
+"""A process that carries functions out for the one that started it: `python -m excise.executors.worker`.
+
+Functions come through its standard input and what happens goes to its standard output, as frames; what a function
+prints goes to standard error. When its standard input ends, because whoever started it has gone, it ends at once: a
+sweep that was killed leaves nothing running.
+"""
+
+import os
+import pickle
+import queue
+import signal
+import sys
+import threading
+import traceback
+from typing import IO
+
+from excise.errors import ExciseError
+from excise.executors.frames import read_frame, write_frame
+from excise.executors.work import Package, carry_out
+
+__all__ = ["main"]
+
+
+def main() -> None:
+    """Carry out functions until standard input ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that waits for this one.
+    out = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    sys.path[:] = read_frame(sys.stdin.buffer)  # Modules are found where the caller finds them.
+    packages: queue.SimpleQueue[Package] = queue.SimpleQueue()
+    threading.Thread(target=_read, args=(sys.stdin.buffer, packages), daemon=True).start()
+    while True:
+        package = packages.get()
+        try:
+            result = carry_out(package, lambda number, message: write_frame(out, ("call", number, message)))
+            write_frame(out, ("result", result))
+        except Exception as error:
+            write_frame(out, ("error", _sendable(error)))
+
+
+def _read(pipe: IO[bytes], packages: "queue.SimpleQueue[Package]") -> None:
+    try:
+        while True:
+            packages.put(read_frame(pipe))
+    except EOFError:
+        os._exit(1)
+
+
+def _sendable(error: Exception) -> Exception:
+    """The error, with where it was raised; or one that says the same if it cannot be pickled there and back."""
+    if not isinstance(error, ExciseError):
+        error.add_note("".join(traceback.format_exception(error)))
+    try:
+        pickle.loads(pickle.dumps(error))
+    except Exception:
+        return RuntimeError(f"{type(error).__name__}: {error}")
+    return error
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,67 @@
+"""Functions for executors to carry out."""
+
+import os
+import signal
+import time
+from pathlib import Path
+
+from excise.executors import CallBack, remote
+
+
+def square(x: float) -> float:
+    return x * x
+
+
+def fail(what: str) -> None:
+    raise ValueError(what)
+
+
+def fail_unpicklably() -> None:
+    error = ValueError("unpicklable")
+    error.more = lambda: None  # pyright: ignore[reportAttributeAccessIssue]
+    raise error
+
+
+def process_id() -> int:
+    return os.getpid()
+
+
+def slow_process_id(_index: int) -> int:
+    time.sleep(0.2)
+    return os.getpid()
+
+
+def die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def run_out_of_memory() -> None:
+    raise MemoryError
+
+
+def sleep(seconds: float) -> float:
+    time.sleep(seconds)
+    return seconds
+
+
+def speak(words: str) -> None:
+    print(words, flush=True)
+
+
+@remote
+def count(to: int, *, call_back: CallBack) -> int:
+    for number in range(to):
+        call_back(number)
+    return to
+
+
+@remote
+def die_once(marker: Path, to: int, *, call_back: CallBack) -> int:
+    """Counts; the first time, dies in the middle."""
+    for number in range(to):
+        call_back(number)
+        if number == to // 2 and not marker.exists():
+            marker.touch()
+            time.sleep(0.3)  # What was called back is on its way.
+            die()
+    return to
