@@ -1,4 +1,4 @@
-from . import color, errors, evaluation, interventions, surgery
+from . import color, errors, evaluation, interventions, runs, surgery
 from .activations import Activations, capture
 from .anchoring import (
     Anchor,
@@ -77,6 +77,7 @@ __all__ = [
     "reconstruction",
     "remove_subspace",
     "repel",
+    "runs",
     "suppress",
     "surgery",
 ]

@@ -1,0 +1,62 @@
+"""The figures that a run has drawn: where each lies for a light and a dark page, and what its text says."""
+
+import html
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+__all__ = ["SavedFigure", "figure_names", "figures_in"]
+
+_DARK = ".dark"
+_IN_REPORT = re.compile(r'<figure id="([^"]*)">.*?<img [^>]*?alt="([^"]*)"', re.DOTALL)
+
+
+@dataclass(frozen=True)
+class SavedFigure:
+    """A figure on disk.
+
+    Attributes:
+        name: such as "error-ablated".
+        light: for a light page.
+        dark: for a dark page; None where it is missing.
+        alt: its alternative text, from the report; None where there is no report.
+    """
+
+    name: str
+    light: Path
+    dark: Path | None
+    alt: str | None
+
+
+def figures_in(path: Path) -> dict[str, SavedFigure]:
+    """The figures of the run directory `path` by their names; empty where none were drawn."""
+    names = figure_names(path)
+    texts = _texts(path / "report.html") if names else {}
+    folder = path / "figures"
+    return {
+        name: SavedFigure(
+            name,
+            folder / f"{name}.png",
+            dark if (dark := folder / f"{name}{_DARK}.png").is_file() else None,
+            texts.get(name),
+        )
+        for name in names
+    }
+
+
+def figure_names(path: Path) -> list[str]:
+    """Which figures the run directory `path` has, in alphabetical order."""
+    try:
+        stems = [file.stem for file in (path / "figures").iterdir() if file.suffix == ".png"]
+    except OSError:
+        return []
+    return sorted(stem for stem in stems if not stem.endswith(_DARK) and not stem.startswith("."))
+
+
+def _texts(report: Path) -> dict[str, str]:
+    """Alternative texts by the figure's name, as the report has them."""
+    try:
+        page = report.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return {}
+    return {html.unescape(name): html.unescape(text) for name, text in _IN_REPORT.findall(page)}
