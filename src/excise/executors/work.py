@@ -7,14 +7,15 @@ what the function calls back with, and the caller's `Inbox` passes each on once,
 import pickle
 import platform
 import threading
+import traceback
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from excise.errors import SettingError, WorkerMismatchError
+from excise.errors import ExciseError, SettingError, WorkerMismatchError
 from excise.executors.remote import CallBack, RemoteFunction
 
-__all__ = ["Inbox", "Package", "carry_out", "check_versions", "pack", "versions"]
+__all__ = ["Inbox", "Package", "carry_out", "check_versions", "pack", "sendable", "versions"]
 
 Package = tuple[dict[str, str], bytes]
 """The versions of the caller, which are looked at first, and the pickled function with its arguments."""
@@ -89,6 +90,17 @@ def check_versions(asked: dict[str, str]) -> None:
             f"this worker has {', '.join(differing)}, so that its results would not be the caller's. "
             f"Install there what `excise freeze` lists here."
         )
+
+
+def sendable(error: Exception) -> Exception:
+    """The error, with where it was raised; or one that says the same if it cannot be pickled there and back."""
+    if not isinstance(error, ExciseError):
+        error.add_note("".join(traceback.format_exception(error)))
+    try:
+        pickle.loads(pickle.dumps(error))
+    except Exception:
+        return RuntimeError(f"{type(error).__name__}: {error}")
+    return error
 
 
 class Inbox:

@@ -6,17 +6,14 @@ sweep that was killed leaves nothing running.
 """
 
 import os
-import pickle
 import queue
 import signal
 import sys
 import threading
-import traceback
 from typing import IO
 
-from excise.errors import ExciseError
 from excise.executors.frames import read_frame, write_frame
-from excise.executors.work import Package, carry_out
+from excise.executors.work import Package, carry_out, sendable
 
 __all__ = ["main"]
 
@@ -35,7 +32,7 @@ def main() -> None:
             result = carry_out(package, lambda number, message: write_frame(out, ("call", number, message)))
             write_frame(out, ("result", result))
         except Exception as error:
-            write_frame(out, ("error", _sendable(error)))
+            write_frame(out, ("error", sendable(error)))
 
 
 def _read(pipe: IO[bytes], packages: "queue.SimpleQueue[Package]") -> None:
@@ -44,17 +41,6 @@ def _read(pipe: IO[bytes], packages: "queue.SimpleQueue[Package]") -> None:
             packages.put(read_frame(pipe))
     except EOFError:
         os._exit(1)
-
-
-def _sendable(error: Exception) -> Exception:
-    """The error, with where it was raised; or one that says the same if it cannot be pickled there and back."""
-    if not isinstance(error, ExciseError):
-        error.add_note("".join(traceback.format_exception(error)))
-    try:
-        pickle.loads(pickle.dumps(error))
-    except Exception:
-        return RuntimeError(f"{type(error).__name__}: {error}")
-    return error
 
 
 if __name__ == "__main__":
