@@ -7,12 +7,10 @@ import base64
 import json
 import re
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jinja2 import Environment, StrictUndefined, Template
 
 from excise.errors import RunError
 from excise.experiments import catalogue
@@ -25,6 +23,7 @@ from excise.experiments.verdict import threshold_in_words
 from excise.figures import Picture
 from excise.record import Run, open_run
 from excise.record.files import write_atomically
+from excise.report.resources import resource, template
 from excise.report.tables import number
 
 __all__ = ["build_report", "find_report"]
@@ -63,7 +62,8 @@ def build_report(path: Path) -> Path:
             f"the results in {path} are of another version of excise: they lack {error}."
         ) from error
     shown = [_Shown.of(picture, *_saved(picture, path / "figures")) for picture in pictures]
-    page = _template().render(
+    page = template("page.html.j2").render(
+        style=resource("page.css"),
         recipe=recipe,
         run=run,
         pictures=shown,
@@ -279,11 +279,3 @@ def _facts(environment: dict[str, Any]) -> dict[str, str]:
 def _pieces(text: str) -> list[str]:
     """The text in pieces, every second one a number that a browser would break after its hyphen, such as "3e-5"."""
     return re.split(r"([\d.]+e-\d+)", text)
-
-
-def _template() -> Template:
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    source = (files("excise.report") / "page.html.j2").read_text(encoding="utf-8")
-    return environment.from_string(source)

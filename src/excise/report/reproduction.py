@@ -3,11 +3,9 @@
 The page is self-contained, and made from the reproduction's directory alone.
 """
 
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, StrictUndefined
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -17,6 +15,7 @@ from excise.experiments import published
 from excise.experiments.reproduction import Reproduction, Row, Section, Verdict, read_reproduction
 from excise.record import open_run
 from excise.record.files import write_atomically
+from excise.report.resources import resource, template
 from excise.report.tables import plain_console
 
 __all__ = [
@@ -53,7 +52,7 @@ def build_reproduction(path: Path) -> Path:
         RunError: there is no comparison, it is damaged, or the page cannot be written.
     """
     made, run = read_reproduction(path), open_run(path)
-    page = _environment().from_string(_resource("reproduction.html.j2"))
+    page = template("reproduction.html.j2")
     text = page.render(
         made=made,
         date=run.status["started"][:10],
@@ -65,7 +64,7 @@ def build_reproduction(path: Path) -> Path:
         cells_of=cells_of,
         in_one_line=in_one_line,
         classes={verdict.value: name for verdict, name in _CLASSES.items()},
-        style=_style(),
+        style=resource("page.css"),
     )
     report = path / "reproduction.html"
     write_atomically(report, lambda temporary: temporary.write_text(text, encoding="utf-8"))
@@ -183,16 +182,3 @@ def _shown(value: float | str | None, row: Row) -> str:
     printed = row.published[0].lower().partition("e")[0] if row.published else ""
     digits = len(printed.replace(".", "").lstrip("-0"))
     return numerals.number(value, min(max(digits, _FEWEST_DIGITS), _MOST_DIGITS), padded=True)
-
-
-def _resource(name: str) -> str:
-    return (files("excise.report") / name).read_text(encoding="utf-8")
-
-
-def _style() -> str:
-    """The style of a run's report, which this page shares."""
-    return _resource("page.html.j2").partition("<style>")[2].partition("</style>")[0]
-
-
-def _environment() -> Environment:
-    return Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
