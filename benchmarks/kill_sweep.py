@@ -40,7 +40,7 @@ def numbers_of(out: Path) -> dict[str, Any]:
 def workers_left() -> int:
     """How many worker processes of a sweep run on this machine."""
     listing = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
-    return sum("excise.experiments.worker" in line for line in listing.splitlines())
+    return sum("excise.executors.worker" in line for line in listing.splitlines())
 
 
 def main() -> None:

@@ -26,10 +26,10 @@ from torch import Tensor, nn
 
 from excise.anchoring import Separate, regularizers
 from excise.compute import suited_to
+from excise.executors.processes import cores
 from excise.experiments.catalogue import isolated
 from excise.experiments.recipe import Recipe
 from excise.experiments.sweep import run_sweep
-from excise.experiments.workers import cores
 from excise.seeding import generator
 from excise.training import Snapshot, fit, fit_lockstep
 from excise.training.flat import FlatParameters

@@ -17,8 +17,7 @@ from excise.record import Record, Run, open_run
 from excise.seeding import generator
 from excise.training import Snapshot
 
-__all__ = ["failure_of", "finished_run", "plan_chunks", "run_chunk", "sweep_leftovers"]
-
+__all__ = ["failure_of", "finished_run", "free_path", "plan_chunks", "run_chunk", "sweep_leftovers"]
 
 _MOST = 32
 """Seeds a chunk: more of them no longer fit a core's cache together, and cost more each."""
@@ -30,13 +29,22 @@ _SHARE = 0.25
 """The share of the free memory that all chunks together may take."""
 
 
-def plan_chunks(recipe: Recipe, seeds: Sequence[int], workers: int) -> list[list[int]]:
-    """The seeds in groups that are trained together: as many groups as workers, or more where memory asks for it."""
+def plan_chunks(recipe: Recipe, seeds: Sequence[int], workers: int, *, here: bool = True) -> list[list[int]]:
+    """The seeds in groups that are trained together: as many groups as workers, or more where memory asks for it.
+
+    Args:
+        recipe: what is run.
+        seeds: those to be run.
+        workers: how many groups are trained at once.
+        here: whether they all share the memory of this machine.
+    """
     if not seeds:
         return []
     count = max(1, min(workers, len(seeds) // _FEWEST))
     at_once = min(workers, len(seeds))
-    largest = min(_MOST, max(1, int(_SHARE * _free_memory() / at_once / _bytes_a_seed(recipe))))
+    largest = _MOST
+    if here:
+        largest = min(_MOST, max(1, int(_SHARE * _free_memory() / at_once / _bytes_a_seed(recipe))))
     count = max(count, -(-len(seeds) // largest))
     if count > workers > 1:
         count = -(-count // workers) * workers
@@ -79,7 +87,7 @@ def run_chunk(
             raise
         except ExciseError:
             pass  # Its status says so.
-        _move(partial, _free_path(path, trained.seed))
+        _move(partial, free_path(path, trained.seed))
         on_seed(trained.seed)
 
 
@@ -144,7 +152,8 @@ def _runs(path: Path, seed: int) -> list[Run]:
     return runs
 
 
-def _free_path(path: Path, seed: int) -> Path:
+def free_path(path: Path, seed: int) -> Path:
+    """Where the directory of a seed goes in a sweep's: a name that nothing has yet."""
     candidate, count = path / f"seed-{seed}", 2
     while candidate.exists():
         candidate, count = path / f"seed-{seed}-again-{count}", count + 1

@@ -13,11 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from excise.errors import RunError, SettingError
+from excise.executors import Executor, Inline, Processes
+from excise.executors.processes import cores
 from excise.experiments.chunk import failure_of, finished_run, plan_chunks, sweep_leftovers
 from excise.experiments.pipeline import check_edits
 from excise.experiments.recipe import Recipe
+from excise.experiments.spreading import run_chunks
 from excise.experiments.summary import summarise_sweep
-from excise.experiments.workers import cores, run_chunks
 from excise.record import Record, Run, new_run_path, open_run
 from excise.record.environment import describe_environment
 from excise.record.files import write_json
@@ -34,6 +36,7 @@ def run_sweep(
     progress: SilentProgress | None = None,
     then: Callable[[Path], object] | None = None,
     workers: int | None = None,
+    executor: Executor | None = None,
 ) -> dict[str, Any]:
     """Run the recipe for each seed, into the directory `path`, which may hold an unfinished sweep of it.
 
@@ -44,12 +47,13 @@ def run_sweep(
         progress: shows how the sweep goes.
         then: what else belongs to the sweep, such as its report; called with `path` at the end.
         workers: how many processes train at once; None takes one a core.
+        executor: where the seeds are trained instead, such as a cluster; it is left open.
 
     Returns:
         The content of `sweep.json`. A seed that failed is a row with its error; the others go on.
 
     Raises:
-        SettingError: no seeds, or one twice, or no worker.
+        SettingError: no seeds, or one twice, or no worker, or both workers and an executor.
         SurgeryError: an edit of the recipe cannot be made on its model; found before the training.
         RunError: the directory cannot be written, holds a run of another recipe, or is being run by another process.
     """
@@ -57,8 +61,9 @@ def run_sweep(
         raise SettingError(f"a sweep takes at least one seed, each once; {list(seeds)} came.")
     if workers is not None and workers < 1:
         raise SettingError(f"a sweep takes at least one worker; {workers} came.")
+    if workers is not None and executor is not None:
+        raise SettingError(f"an executor has its own workers; leave out workers={workers}.")
     progress = progress or SilentProgress()
-    processes = cores() if workers is None else workers
     spec = recipe.spec()
     environment = describe_environment()
     with contextlib.ExitStack() as stack:
@@ -75,8 +80,14 @@ def run_sweep(
         if len(pending) < len(seeds):
             progress.stage(f"{len(seeds) - len(pending)} of {len(seeds)} seeds are finished already")
         try:
-            chunks = plan_chunks(recipe, pending, processes)
-            run_chunks(recipe, chunks, path, environment, workers=processes, progress=progress)
+            slots = executor.slots if executor is not None else cores() if workers is None else workers
+            here = executor is None or isinstance(executor, Inline | Processes)
+            chunks = plan_chunks(recipe, pending, slots, here=here)
+            if executor is None:
+                executor = stack.enter_context(
+                    Inline() if slots == 1 or len(chunks) <= 1 else Processes(slots)
+                )
+            run_chunks(recipe, chunks, path, environment, executor=executor, progress=progress)
         finally:
             sweep_leftovers(path)
             sweep = summarise_sweep(recipe, seeds, path)

@@ -12,13 +12,13 @@ from typing import Any
 from pydantic import ValidationError
 
 from excise.errors import RunError
+from excise.executors.processes import cores
 from excise.experiments.frozen import Frozen
 from excise.experiments.reproduction.at_once import run_at_once
 from excise.experiments.reproduction.criteria import Verdict
 from excise.experiments.reproduction.parts import Part, find_sweep, finished_sweep, seconds_of
 from excise.experiments.reproduction.rows import Row, Section
 from excise.experiments.reproduction.sections import sections_of
-from excise.experiments.workers import cores
 from excise.record import Record, new_run_path, open_run
 from excise.record.environment import describe_environment
 from excise.record.files import read_json, write_json

@@ -11,8 +11,11 @@ from typing import Any
 
 import pytest
 
-from excise.errors import RunError
-from excise.experiments import workers
+import errands
+from excise.errors import RunError, SettingError
+from excise.executors import Inline, Processes
+from excise.executors import processes as processes_module
+from excise.experiments.spreading import run_chunks
 from excise.experiments.sweep import run_sweep
 from excise.record import open_run
 from excise.record.files import read_json
@@ -59,14 +62,14 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory):
 @pytest.fixture
 def started(monkeypatch: pytest.MonkeyPatch):
     """The worker processes that were started."""
-    made: list[subprocess.Popen[str]] = []
-    genuine = workers._Worker.__init__
+    made: list[subprocess.Popen[bytes]] = []
+    genuine = Processes._launch
 
-    def start(worker: Any, *args: Any):
-        genuine(worker, *args)
-        made.append(worker.process)
+    def launch(executor: Processes):
+        made.append(genuine(executor))
+        return made[-1]
 
-    monkeypatch.setattr(workers._Worker, "__init__", start)
+    monkeypatch.setattr(processes_module.Processes, "_launch", launch)
     return made
 
 
@@ -81,7 +84,8 @@ def test_two_processes_give_the_same_bits_as_one_and_one_progress(
         for name in ("results.json", "metrics.jsonl", "model.safetensors", "spec.json", "env.json"):
             file = Path(f"seed-{seed}") / name
             assert (tmp_path / file).read_bytes() == (undisturbed[0] / file).read_bytes(), file
-    assert [process.returncode for process in started] == [0, 0]
+    assert len(started) == 2
+    assert all(process.poll() is not None for process in started), "none is left behind"
     done = [snapshot.step + 1 for snapshot in told.snapshots]
     assert done == sorted(done)
     assert done[-1] == told.snapshots[-1].num_steps == 12 * 8
@@ -102,18 +106,65 @@ def test_a_note_is_told_once_as_a_note_which_stays(tmp_path: Path, processes: in
     assert not set(told.notes) & set(told.stages)
 
 
-def test_a_worker_that_is_killed_ends_the_sweep_which_then_goes_on(
+def test_the_seeds_of_a_worker_that_is_killed_are_begun_again_and_each_counts_once(
     undisturbed: Any, tmp_path: Path, started: list[Any]
 ):
     told = Told(at_step=lambda: os.kill(started[0].pid, signal.SIGKILL))
-    with pytest.raises(
-        RunError, match=r"a worker process of the sweep died \(exit status -9\); the same command"
+    assert run_sweep(RECIPE, SEEDS, tmp_path, workers=2, progress=told) == undisturbed[1]
+    assert len(started) == 3
+    (note,) = told.notes
+    assert "a worker process died in the middle of its work (signal 9" in note
+    assert all(process.poll() is not None for process in started), "none is left behind"
+    assert sorted(path.name for path in tmp_path.glob("*seed-*")) == [f"seed-{seed}" for seed in SEEDS]
+
+
+class Deadly(Processes):
+    """Its processes die of seed 5."""
+
+    def _start(self, fn: Any, args: Any, kwargs: Any, on_call: Any):
+        if 5 in args[0].seeds:
+            return super()._start(errands.die, (), {}, None)
+        return super()._start(fn, args, kwargs, on_call)
+
+
+def test_a_seed_that_kills_its_worker_is_named_at_the_end_and_all_others_are_finished(
+    undisturbed: Any, tmp_path: Path
+):
+    told = Told()
+    with (
+        Deadly(2) as executor,
+        pytest.raises(RunError, match=r"^seed 5: a worker process died .* All other seeds are finished"),
     ):
-        run_sweep(RECIPE, SEEDS, tmp_path, workers=2, progress=told)
+        run_sweep(RECIPE, SEEDS, tmp_path, executor=executor, progress=told)
+    assert {row["seed"] for row in read_json(tmp_path / "sweep.json")["rows"]} == {*SEEDS} - {5}
     assert open_run(tmp_path).status["status"] == "failed"
-    assert [process.poll() is not None for process in started] == [True, True], "none is left behind"
-    assert not list(tmp_path.glob(".*"))
     assert run_sweep(RECIPE, SEEDS, tmp_path, workers=1) == undisturbed[1]
+
+
+class Afar(Processes):
+    """Processes that do not see the files of this machine, as far as the sweep knows."""
+
+    shares_files = False
+
+
+def test_workers_that_do_not_see_our_files_send_home_the_same_directories(
+    undisturbed: Any, tmp_path: Path, started: list[Any]
+):
+    told = Told(at_seed=lambda: os.kill(started[0].pid, signal.SIGKILL))
+    with Afar(2) as executor:
+        assert run_sweep(RECIPE, SEEDS, tmp_path, executor=executor, progress=told) == undisturbed[1]
+    assert not list(tmp_path.glob(".*"))
+    for seed in SEEDS:
+        for name in ("results.json", "metrics.jsonl", "model.safetensors", "spec.json"):
+            file = Path(f"seed-{seed}") / name
+            assert (tmp_path / file).read_bytes() == (undisturbed[0] / file).read_bytes(), file
+    finished = [stage for stage in told.stages if "seeds finished" in stage]
+    assert finished == [f"{count} of 8 seeds finished" for count in range(1, 9)]
+
+
+def test_workers_and_an_executor_are_one_too_many(tmp_path: Path):
+    with Inline() as executor, pytest.raises(SettingError, match="leave out workers=2"):
+        run_sweep(RECIPE, SEEDS, tmp_path, executor=executor, workers=2)
 
 
 def test_ctrl_c_cancels_the_sweep_and_keeps_what_was_finished(
@@ -137,25 +188,26 @@ def test_ctrl_c_cancels_the_sweep_and_keeps_what_was_finished(
 
 def test_what_a_worker_cannot_go_on_with_is_an_error_here(tmp_path: Path):
     (tmp_path / "file").write_text("", encoding="utf-8")
-    with pytest.raises(RunError, match="RunError: cannot make the run directory"):
-        workers.run_chunks(RECIPE, [[0], [1]], tmp_path / "file", {}, workers=2, progress=SilentProgress())
+    with Processes(2) as executor, pytest.raises(RunError, match="cannot make the run directory"):
+        run_chunks(RECIPE, [[0], [1]], tmp_path / "file", {}, executor=executor, progress=SilentProgress())
 
 
 ORPHANING = """
 import json, sys
 from pathlib import Path
-from excise.experiments import workers
+from excise.executors import Processes
 from excise.experiments.sweep import run_sweep
 from excise.training.progress import SilentProgress
 from tiny_recipe import make_tiny
 
-made, genuine = [], workers._Worker.__init__
+made, genuine = [], Processes._launch
 
-def start(worker, *args):
-    genuine(worker, *args)
-    made.append(worker.process.pid)
+def launch(executor):
+    process = genuine(executor)
+    made.append(process.pid)
+    return process
 
-workers._Worker.__init__ = start
+Processes._launch = launch
 
 class Tell(SilentProgress):
     def __call__(self, snapshot):
