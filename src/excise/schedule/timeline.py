@@ -17,7 +17,7 @@ from jaxtyping import Float
 from excise.errors import SettingError, UnknownPropertyError
 from excise.schedule.track import Column, Track
 
-__all__ = ["Phase", "Timeline"]
+__all__ = ["Phase", "Timeline", "restored_timeline"]
 
 Value = TypeVar("Value")
 
@@ -147,7 +147,7 @@ class Timeline:
 
     def __reduce__(self) -> tuple[object, ...]:
         """Copy and pickle by way of plain dicts: a read-only view of one can do neither."""
-        return _restored, (
+        return restored_timeline, (
             dict(self.table),
             self.num_steps,
             self.phases,
@@ -160,13 +160,14 @@ class Timeline:
             raise SettingError(f"the timeline runs from step 0 to {self.num_steps - 1}; {step} came.")
 
 
-def _restored(
+def restored_timeline(
     table: dict[str, np.ndarray],
     num_steps: int,
     phases: tuple[Phase, ...],
     actions: dict[int, tuple[str, ...]],
     tracks: dict[str, Track],
 ) -> Timeline:
+    """The timeline that had these attributes, as a copy, a pickle or a checkpoint gives them back."""
     for values in table.values():
         values.flags.writeable = False
     return Timeline(_read_only(table), num_steps, phases, MappingProxyType(actions), _read_only(tracks))

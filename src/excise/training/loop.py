@@ -93,7 +93,7 @@ def fit(
     try:
         with (
             suited_to(model),
-            _own_randomness(seed, device),
+            own_randomness(seed, device),
             anchoring.attach(model, stream.labels) as terms,
         ):
             for step in range(num_steps):
@@ -190,7 +190,7 @@ def _never_ending(batches: Iterator[Batch]) -> Iterator[Batch]:
 
 
 @contextmanager
-def _own_randomness(seed: int, device: torch.device) -> Iterator[None]:
+def own_randomness(seed: int, device: torch.device) -> Iterator[None]:
     """Let what the model draws in the block, as dropout does, follow from the seed, and nothing outside notice."""
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(generator(seed, "model").initial_seed())
