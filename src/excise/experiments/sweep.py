@@ -83,11 +83,9 @@ def run_sweep(
             slots = executor.slots if executor is not None else cores() if workers is None else workers
             here = executor is None or isinstance(executor, Inline | Processes)
             chunks = plan_chunks(recipe, pending, slots, here=here)
-            if executor is None:
-                executor = stack.enter_context(
-                    Inline() if slots == 1 or len(chunks) <= 1 else Processes(slots)
-                )
-            run_chunks(recipe, chunks, path, environment, executor=executor, progress=progress)
+            own = Inline() if slots == 1 or len(chunks) <= 1 else Processes(slots)
+            with own if executor is None else contextlib.nullcontext(executor) as opened:
+                run_chunks(recipe, chunks, path, environment, executor=opened, progress=progress)
         finally:
             sweep_leftovers(path)
             sweep = summarise_sweep(recipe, seeds, path)
