@@ -33,6 +33,7 @@ def run(
     out: Path = Path("runs"),
     fresh: bool = False,
     workers: Annotated[int | None, arg(metavar="N")] = None,
+    track: Annotated[tuple[str, ...], arg(metavar="NAME")] = (),
 ) -> None:
     """Run a recipe: train, edit, evaluate, report.
 
@@ -44,11 +45,14 @@ def run(
         out: where run directories are made.
         fresh: start a sweep anew, whatever unfinished one there is.
         workers: how many processes a sweep trains in; one a processor if not given.
+        track: show the run elsewhere too: any of wandb, tensorboard and mlflow.
     """
     from excise.errors import SettingError
     from excise.experiments.catalogue import RECIPES, find_recipe
     from excise.experiments.shapes import ShapesRecipe
+    from excise.trackers import make_trackers
 
+    make_trackers(track)  # One that cannot begin is refused before anything is made.
     names = list(RECIPES) if recipe == "all" else [find_recipe(recipe).name]
     if seed < 0:
         raise SettingError(f"--seed is a whole number of at least 0; {seed} came.")
@@ -66,7 +70,7 @@ def run(
             if isinstance(found, ShapesRecipe):
                 finished = _run_shapes(found, out)
             elif seeds is None:
-                finished = _run_once(found, seed, out)
+                finished = _run_once(found, seed, out, track)
             else:
                 finished = _run_sweep(found, range(seed, seed + seeds), out, fresh=fresh, workers=workers)
         except ExciseError as error:
@@ -97,7 +101,7 @@ def _run_shapes(recipe: "ShapesRecipe", out: Path) -> bool:
     return True
 
 
-def _run_once(recipe: "Recipe", seed: int, out: Path) -> bool:
+def _run_once(recipe: "Recipe", seed: int, out: Path, track: tuple[str, ...]) -> bool:
     """Run a recipe with one seed; whether it finished."""
     from excise.experiments.pipeline import run_recipe
     from excise.record import new_run_path
@@ -107,7 +111,7 @@ def _run_once(recipe: "Recipe", seed: int, out: Path) -> bool:
 
     path = new_run_path(out, recipe.name, f"seed{seed}")
     with progress_for(sys.stderr) as progress, saying_what_is_kept(path):
-        results = run_recipe(recipe, seed, path, progress=progress, then=build_report)
+        results = run_recipe(recipe, seed, path, progress=progress, then=build_report, trackers=track)
     print_run(results)
     print(f"\nreport: {path / 'report.html'}")
     return True

@@ -10,9 +10,11 @@ from torch import nn
 from excise.experiments.conditions import conditions_of
 from excise.experiments.measure import measure, picture_arrays
 from excise.experiments.recipe import Recipe
+from excise.experiments.tracked import hand_over_run, tracked
 from excise.record import Record
 from excise.record.environment import describe_environment
 from excise.seeding import generator
+from excise.trackers import Tracker, Tracking, make_trackers
 from excise.training import Observer, Outcome, fit_lockstep
 from excise.training.progress import SilentProgress
 
@@ -36,6 +38,7 @@ def run_recipe(
     progress: SilentProgress | None = None,
     then: Callable[[Path], object] | None = None,
     log_every: int = 10,
+    trackers: Iterable[str | Tracker] = (),
 ) -> dict[str, Any]:
     """Train, edit and evaluate once, into the run directory `path`.
 
@@ -46,20 +49,27 @@ def run_recipe(
         progress: shows how it goes.
         then: what else belongs to the run, such as its report; called with `path` when the results are written.
         log_every: log each so many steps to `metrics.jsonl`.
+        trackers: where else the run is shown: names such as "wandb", or objects of your own.
 
     Returns:
         The content of `results.json`.
 
     Raises:
+        TrackerError: a tracker that is not known, or lacks its credentials; found before anything is made.
         RunError: the run directory cannot be written; its status then says failed.
         SurgeryError: an edit of the recipe cannot be made on its model; found before the training.
         NonFiniteError: training diverged; what was logged is kept.
     """
     progress = progress or SilentProgress()
     environment = {**describe_environment(), "seed": seed}
-    with Record(path, recipe.spec(), environment) as record:
+    with (
+        Tracking(make_trackers(trackers)) as tracking,
+        Record(path, recipe.spec(), environment) as record,
+    ):
         check_edits(recipe)
-        observers: list[Observer] = [lambda snapshot: record.log(snapshot.row()), progress]
+        if tracking:
+            tracking.start(tracked(recipe, [seed], path, environment))
+        observers: list[Observer] = [lambda snapshot: record.log(snapshot.row()), progress, tracking]
         (trained,) = train(recipe, [seed], observers, notify=progress.note, log_every=log_every)
         if trained.outcome.error is not None:
             raise trained.outcome.error
@@ -70,6 +80,8 @@ def run_recipe(
         record.save_results(results, picture_arrays(recipe, conditions))
         if then is not None:
             then(path)
+        if tracking:
+            hand_over_run(tracking, results, path)
     return results
 
 
