@@ -1,4 +1,4 @@
-from . import color, errors, evaluation, interventions, runs, surgery
+from . import color, errors, evaluation, export, interventions, runs, surgery
 from .activations import Activations, capture
 from .anchoring import (
     Anchor,
@@ -69,6 +69,7 @@ __all__ = [
     "color",
     "errors",
     "evaluation",
+    "export",
     "fit",
     "fit_lockstep",
     "intervene",

@@ -6,6 +6,7 @@ import warnings
 
 from tyro.extras import SubcommandApp
 
+from excise.cli.leaving import LEAVING
 from excise.cli.looking import LOOKING
 from excise.cli.machine import MACHINE
 from excise.cli.running import RUNNING
@@ -17,7 +18,7 @@ from excise.errors import ExciseError
 
 __all__ = ["main"]
 
-COMMANDS = RUNNING | LOOKING | SURGERY | MACHINE
+COMMANDS = RUNNING | LOOKING | LEAVING | SURGERY | MACHINE
 """Every command, in the order of the help."""
 
 
