@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from tyro.conf import Positional, arg
 
+from excise.cli.executing import opened_executor
 from excise.cli.statuses import FAILED
 from excise.cli.telling import say, saying_what_is_kept
 from excise.errors import ExciseError
@@ -33,6 +34,8 @@ def run(
     out: Path = Path("runs"),
     fresh: bool = False,
     workers: Annotated[int | None, arg(metavar="N")] = None,
+    executor: Annotated[str | None, arg(metavar="NAME")] = None,
+    address: Annotated[str | None, arg(metavar="ADDRESS")] = None,
     track: Annotated[tuple[str, ...], arg(metavar="NAME")] = (),
 ) -> None:
     """Run a recipe: train, edit, evaluate, report.
@@ -44,7 +47,10 @@ def run(
             interrupted sweep.
         out: where run directories are made.
         fresh: start a sweep anew, whatever unfinished one there is.
-        workers: how many processes a sweep trains in; one a processor if not given.
+        workers: how many processes a sweep trains in, or functions an executor runs at once; one a processor if not
+            given.
+        executor: where a sweep trains: processes (of this machine), inline (this process), ray, slurm or modal.
+        address: of the Ray cluster, such as auto or ray://host:10001; without one, Ray is started here.
         track: show the run elsewhere too: any of wandb, tensorboard and mlflow.
     """
     from excise.errors import SettingError
@@ -63,6 +69,10 @@ def run(
             f"recipe {recipe} trains nothing and draws nothing at random: every seed gives the same run, so that "
             f"there is nothing to repeat. Run it without --seed and --seeds."
         )
+    if seeds is None and (executor or address):
+        raise SettingError(
+            "an executor is for sweeps, and one seed is none: add --seeds N, or leave --executor out."
+        )
     failed = []
     for name in names:
         try:
@@ -72,7 +82,14 @@ def run(
             elif seeds is None:
                 finished = _run_once(found, seed, out, track)
             else:
-                finished = _run_sweep(found, range(seed, seed + seeds), out, fresh=fresh, workers=workers)
+                with opened_executor(executor, workers=workers, address=address) as where:
+                    finished = _run_sweep(
+                        found,
+                        range(seed, seed + seeds),
+                        out,
+                        fresh=fresh,
+                        where=workers if where is None else where,
+                    )
         except ExciseError as error:
             if len(names) == 1:
                 raise
@@ -117,8 +134,10 @@ def _run_once(recipe: "Recipe", seed: int, out: Path, track: tuple[str, ...]) ->
     return True
 
 
-def _run_sweep(recipe: "Recipe", seeds: range, out: Path, *, fresh: bool, workers: int | None) -> bool:
-    """Run a recipe over several seeds; whether any of them finished."""
+def _run_sweep(
+    recipe: "Recipe", seeds: range, out: Path, *, fresh: bool, where: "Executor | int | None"
+) -> bool:
+    """Run a recipe over several seeds, on an executor or in so many processes; whether any of them finished."""
     from excise.experiments.sweep import open_sweep_path, run_sweep
     from excise.report.page import build_report
     from excise.report.tables import print_sweep
@@ -129,10 +148,14 @@ def _run_sweep(recipe: "Recipe", seeds: range, out: Path, *, fresh: bool, worker
         progress_for(sys.stderr) as progress,
         saying_what_is_kept(path, "the same command goes on from there"),
     ):
-        sweep = run_sweep(recipe, seeds, path, progress=progress, then=build_report, workers=workers)
+        sweep = run_sweep(recipe, seeds, path, progress=progress, then=build_report, **_placed(where))
     print_sweep(sweep)
     print(f"\nreport: {path / 'report.html'}")
     return any("failed" not in row for row in sweep["rows"])
+
+
+def _placed(where: "Executor | int | None") -> "_Placed":
+    return {"workers": where} if isinstance(where, int | None) else {"executor": where}
 
 
 def table(
@@ -152,13 +175,22 @@ def table(
     print_colors(color_table_of(run), form, differences_only=differences)
 
 
-def reproduce(*, quick: bool = False, out: Path = Path("runs"), write_docs: bool = False) -> None:
+def reproduce(
+    *,
+    quick: bool = False,
+    out: Path = Path("runs"),
+    write_docs: bool = False,
+    executor: Annotated[str | None, arg(metavar="NAME")] = None,
+    address: Annotated[str | None, arg(metavar="ADDRESS")] = None,
+) -> None:
     """Show our figures beside the published ones, row by row, with a verdict; run what they are of first.
 
     Args:
         quick: of some recipes and with few seeds, which finds gross differences only.
         out: where run directories are made; sweeps that lie there finished are not run again.
         write_docs: also write docs/reproduction.md; a whole reproduction in a checkout of excise does so anyway.
+        executor: where the sweeps train: processes (of this machine), inline (this process), ray, slurm or modal.
+        address: of the Ray cluster, such as auto or ray://host:10001; without one, Ray is started here.
     """
     from excise.experiments.reproduction import open_reproduction_path, parts_of
     from excise.experiments.reproduction import reproduce as carry_out
@@ -169,10 +201,13 @@ def reproduce(*, quick: bool = False, out: Path = Path("runs"), write_docs: bool
     parts = parts_of(quick=quick)
     path = open_reproduction_path(parts, out, quick=quick)
     with (
+        opened_executor(executor, address=address) as where,
         progress_for(sys.stderr) as progress,
         saying_what_is_kept(path, "the same command goes on from there"),
     ):
-        made = carry_out(parts, out, path, quick=quick, progress=progress, then=build_reproduction)
+        made = carry_out(
+            parts, out, path, quick=quick, progress=progress, then=build_reproduction, executor=where
+        )
     print_reproduction(made)
     print(f"\nreport: {path / 'reproduction.html'}")
     docs = Path("docs") if write_docs else None if quick else docs_of_checkout(Path())

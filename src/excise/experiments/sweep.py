@@ -8,7 +8,7 @@ import contextlib
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +20,12 @@ from excise.experiments.pipeline import check_edits
 from excise.experiments.recipe import Recipe
 from excise.experiments.spreading import run_chunks
 from excise.experiments.summary import summarise_sweep
+from excise.experiments.tracked import tracked
+from excise.experiments.tracked_sweep import hand_over_sweep, log_means
 from excise.record import Record, Run, new_run_path, open_run
 from excise.record.environment import describe_environment
 from excise.record.files import write_json
+from excise.trackers import Tracker, Tracking, make_trackers
 from excise.training.progress import SilentProgress
 
 __all__ = ["open_sweep_path", "run_sweep", "summarise_sweep"]
@@ -37,6 +40,7 @@ def run_sweep(
     then: Callable[[Path], object] | None = None,
     workers: int | None = None,
     executor: Executor | None = None,
+    trackers: Iterable[str | Tracker] = (),
 ) -> dict[str, Any]:
     """Run the recipe for each seed, into the directory `path`, which may hold an unfinished sweep of it.
 
@@ -48,12 +52,14 @@ def run_sweep(
         then: what else belongs to the sweep, such as its report; called with `path` at the end.
         workers: how many processes train at once; None takes one a core.
         executor: where the seeds are trained instead, such as a cluster; it is left open.
+        trackers: where else the sweep is shown, as one run: the mean over its seeds, and all seeds in a table.
 
     Returns:
         The content of `sweep.json`. A seed that failed is a row with its error; the others go on.
 
     Raises:
         SettingError: no seeds, or one twice, or no worker, or both workers and an executor.
+        TrackerError: a tracker that is not known, or lacks its credentials; found before anything is made.
         SurgeryError: an edit of the recipe cannot be made on its model; found before the training.
         RunError: the directory cannot be written, holds a run of another recipe, or is being run by another process.
     """
@@ -66,13 +72,17 @@ def run_sweep(
     progress = progress or SilentProgress()
     spec = recipe.spec()
     environment = describe_environment()
+    made = make_trackers(trackers)
     with contextlib.ExitStack() as stack:
         stack.enter_context(_held(path))
+        tracking = stack.enter_context(Tracking(made))
         resume = (path / "status.json").exists()
         if resume:
             _require_same(open_run(path), spec)
         stack.enter_context(Record(path, spec, {**environment, "seeds": list(seeds)}, resume=resume))
         check_edits(recipe)
+        if tracking:
+            tracking.start(tracked(recipe, seeds, path, environment))
         sweep_leftovers(path)
         pending = [
             seed for seed in seeds if finished_run(path, seed) is None and failure_of(path, seed) is None
@@ -93,6 +103,9 @@ def run_sweep(
         progress.stage("summing up")
         if then is not None:
             then(path)
+        if tracking:
+            log_means(tracking, seeds, path)
+            hand_over_sweep(tracking, sweep, path)
     return sweep
 
 

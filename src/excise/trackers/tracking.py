@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from types import TracebackType
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from excise.errors import SettingError, TrackerWarning
 from excise.trackers.base import Ended, Figure, Table, Tracked, Tracker
@@ -23,6 +23,7 @@ _SHORTEST = 0.5
 """Seconds that trackers get in any case: 4 % of a run of seconds would be gone before a file is closed."""
 
 
+@runtime_checkable
 class _HasRow(Protocol):
     def row(self) -> Mapping[str, float]: ...
 
