@@ -77,9 +77,8 @@ def test_a_run_holds_all_but_what_training_leaves_and_every_claim_holds(ran: tup
     assert {path.name for path in run.path.iterdir()} == {
         "spec.json", "env.json", "status.json", "results.json", "results.nc", "figures", "report.html",
     }  # fmt: skip
-    assert {path.name for path in (run.path / "figures").iterdir()} == {
-        f"{name}{theme}.png" for name in FIGURES for theme in ("", ".dark")
-    }
+    drawn = {f"{name}{theme}.png" for name in FIGURES for theme in ("", ".dark")}
+    assert {path.name for path in (run.path / "figures").iterdir()} == {*drawn, "figures.json"}
     assert run.status["status"] == "finished"
     results = run.results()
     assert results["conditions"] == {}

@@ -143,6 +143,18 @@ def test_each_picture_has_an_alternative_text_that_the_page_also_shows(run: Path
     assert all(len(text.split()) > 8 and text in parsed.text for text in texts)
 
 
+def test_the_alternative_texts_lie_beside_the_figures_for_whoever_shows_them_elsewhere(
+    run: Path, read_page: Read
+):
+    parsed = read_page(run / "report.html")
+    told = json.loads((run / "figures" / "figures.json").read_text(encoding="utf-8"))
+    shown = {
+        figure["id"]: image["alt"]
+        for figure, image in zip(parsed.all("figure"), parsed.all("img"), strict=True)
+    }
+    assert {name: each["alt"] for name, each in told.items()} == shown
+
+
 def test_no_line_of_a_caption_can_end_within_a_number(
     run: Path, copy: Copy, read_page: Read, monkeypatch: pytest.MonkeyPatch
 ):

@@ -22,7 +22,7 @@ from excise.experiments.shapes import ShapesRecipe, shapes_of
 from excise.experiments.verdict import threshold_in_words
 from excise.figures import Picture
 from excise.record import Run, open_run
-from excise.record.files import write_atomically
+from excise.record.files import write_atomically, write_json
 from excise.report.resources import resource, template
 from excise.report.tables import number
 
@@ -62,6 +62,8 @@ def build_report(path: Path) -> Path:
             f"the results in {path} are of another version of excise: they lack {error}."
         ) from error
     shown = [_Shown.of(picture, *_saved(picture, path / "figures")) for picture in pictures]
+    told = {picture.name: {"title": picture.title, "alt": picture.alt} for picture in pictures}
+    write_json(path / "figures" / "figures.json", told)
     page = template("page.html.j2").render(
         style=resource("page.css"),
         recipe=recipe,
