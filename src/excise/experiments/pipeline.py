@@ -11,11 +11,12 @@ from excise.experiments.conditions import conditions_of
 from excise.experiments.measure import measure, picture_arrays
 from excise.experiments.recipe import Recipe
 from excise.experiments.tracked import hand_over_run, tracked
+from excise.experiments.trainers import TrainerName, training_in
 from excise.record import Record
 from excise.record.environment import describe_environment
 from excise.seeding import generator
 from excise.trackers import Tracker, Tracking, make_trackers
-from excise.training import Observer, Outcome, fit_lockstep
+from excise.training import Observer, Outcome
 from excise.training.progress import SilentProgress
 
 __all__ = ["Trained", "check_edits", "run_recipe", "train", "validation_of"]
@@ -39,6 +40,7 @@ def run_recipe(
     then: Callable[[Path], object] | None = None,
     log_every: int = 10,
     trackers: Iterable[str | Tracker] = (),
+    trainer: TrainerName = "excise",
 ) -> dict[str, Any]:
     """Train, edit and evaluate once, into the run directory `path`.
 
@@ -50,18 +52,22 @@ def run_recipe(
         then: what else belongs to the run, such as its report; called with `path` when the results are written.
         log_every: log each so many steps to `metrics.jsonl`.
         trackers: where else the run is shown: names such as "wandb", or objects of your own.
+        trainer: whose loop trains; the numbers are those of the other for the same seed up to rounding, which a
+            training may amplify.
 
     Returns:
         The content of `results.json`.
 
     Raises:
+        MissingExtraError: the trainer is not installed; found before anything is made.
         TrackerError: a tracker that is not known, or lacks its credentials; found before anything is made.
         RunError: the run directory cannot be written; its status then says failed.
         SurgeryError: an edit of the recipe cannot be made on its model; found before the training.
         NonFiniteError: training diverged; what was logged is kept.
     """
     progress = progress or SilentProgress()
-    environment = {**describe_environment(), "seed": seed}
+    training_in(trainer)
+    environment = {**describe_environment(), "seed": seed, "trainer": trainer}
     with (
         Tracking(make_trackers(trackers)) as tracking,
         Record(path, recipe.spec(), environment) as record,
@@ -70,7 +76,9 @@ def run_recipe(
         if tracking:
             tracking.start(tracked(recipe, [seed], path, environment))
         observers: list[Observer] = [lambda snapshot: record.log(snapshot.row()), progress, tracking]
-        (trained,) = train(recipe, [seed], observers, notify=progress.note, log_every=log_every)
+        (trained,) = train(
+            recipe, [seed], observers, notify=progress.note, log_every=log_every, trainer=trainer
+        )
         if trained.outcome.error is not None:
             raise trained.outcome.error
         record.save_model(trained.model)
@@ -92,13 +100,14 @@ def train(
     *,
     notify: Callable[[str], object] = lambda _note: None,
     log_every: int = 10,
+    trainer: TrainerName = "excise",
 ) -> list[Trained]:
-    """The recipe's model for each seed, all trained in lockstep; a seed that diverges says so in its outcome."""
+    """The recipe's model for each seed, by our loop in lockstep; one that diverges says so in its outcome."""
     models = [recipe.model.build(generator(seed, "init")) for seed in seeds]
     anchoring = recipe.anchoring()
     for note in anchoring.notes:
         notify(f"note: {note}")
-    outcomes = fit_lockstep(
+    outcomes = training_in(trainer)(
         models,
         recipe.data.build(),
         anchoring,

@@ -119,15 +119,15 @@ def fit_lockstep(
         validation=validation,
     )
     return [
-        _outcome_of(seed, num_steps, watching, partial(one, model, seed=seed))
+        outcome_of(seed, num_steps, watching, partial(one, model, seed=seed))
         for model, seed in zip(models, seeds, strict=True)
     ]
 
 
-def _outcome_of(
-    seed: int, num_steps: int, observers: tuple[Observer, ...], train: Callable[..., History]
+def outcome_of(
+    seed: int, num_steps: int, observers: tuple[Observer, ...], train: Callable[..., object]
 ) -> Outcome:
-    """How one training by itself ended."""
+    """How one training by itself ended; `train` is called with its observers."""
     snapshots: list[Snapshot] = []
     began = time.perf_counter()
     error = None

@@ -111,7 +111,7 @@ def fit_in_lightning(
             max_epochs=-1,
             accelerator="cpu",
             devices=1,
-            callbacks=[AnchoringCallback(anchoring, model="model", observers=[observe])],
+            callbacks=[AnchoringCallback(anchoring, model="model", observers=[observe], log=False)],
             logger=False,
             log_every_n_steps=log_every,
             val_check_interval=every,

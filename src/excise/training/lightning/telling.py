@@ -32,13 +32,15 @@ class Teller:
 
     Args:
         observers: told of each logged step, on the first process only.
+        log: whether Lightning's loggers are told too.
     """
 
-    def __init__(self, observers: tuple[Observer, ...]) -> None:
+    def __init__(self, observers: tuple[Observer, ...], *, log: bool = True) -> None:
         self.counts = LabelCounts()
         self.label_counts: dict[str, int] = {}
         self.epoch_label_counts: dict[str, int] = {}
         self._observers = observers
+        self._log = log
         self._terms: AttachedTerms | None = None
         self._names: tuple[str, ...] = ()
         self._labels: tuple[str, ...] = ()
@@ -82,7 +84,7 @@ class Teller:
         if not logged and done != self._num_steps:
             return
         snapshot = self._snapshot(trainer, latest)
-        if logged and not trainer.barebones:
+        if logged and self._log and not trainer.barebones:
             row = {
                 "lr": snapshot.lr,
                 **{f"term/{name}": value for name, value in snapshot.terms.items()},
@@ -132,7 +134,7 @@ class Teller:
         if self._latest is None:
             return
         self._snapshot(trainer, self._latest)
-        if not trainer.barebones:
+        if self._log and not trainer.barebones:
             row = {f"label_epoch/{name}": float(count) for name, count in self.epoch_label_counts.items()}
             pl_module.log_dict(row, on_epoch=True, sync_dist=True, batch_size=1)
 
