@@ -65,3 +65,19 @@ def die_once(marker: Path, to: int, *, call_back: CallBack) -> int:
             time.sleep(0.3)  # What was called back is on its way.
             die()
     return to
+
+
+@remote
+def wait_for(gate: Path, *, call_back: CallBack) -> str:
+    """Ends only if its caller hears it meanwhile."""
+    call_back("waiting")
+    until = time.monotonic() + 30
+    while not gate.exists() and time.monotonic() < until:
+        time.sleep(0.02)
+    return "open" if gate.exists() else "closed"
+
+
+def run_into_time_limit() -> None:
+    """Gets the signal that Slurm sends before it ends a job."""
+    os.kill(os.getpid(), signal.SIGUSR2)
+    time.sleep(30)

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from excise.errors import ExecutorError, SettingError, UnreachableError, WorkerDiedError
+from excise.errors import ExecutorError, SettingError, UnreachableError, WorkerDiedError, shorten
 from excise.executors.base import Executor, OnCall
 from excise.executors.letters import LetterReader
 from excise.executors.processes import cores
@@ -33,8 +33,8 @@ T = TypeVar("T")
 
 _SLOTS = 64
 _MINUTES = 60
-_GATHER_SECONDS = 0.02
-"""How long what is submitted in one go may take to come together as one job array."""
+_GATHER_SECONDS = 0.05
+"""Between two functions that are submitted in one go."""
 
 _PAUSES = {"slurm": 1.0, "local": 0.05, "debug": 0.05}
 """Seconds between two looks at the files of what runs."""
@@ -77,16 +77,17 @@ class SlurmExecutor(Executor):
         self,
         folder: str | os.PathLike[str] | None = None,
         *,
-        cluster: Cluster | None = None,
+        cluster: str | None = None,
         slots: int | None = None,
         parameters: Mapping[str, Any] | None = None,
     ) -> None:
         if slots is not None and slots < 1:
             raise SettingError(f"an executor of Slurm jobs takes at least one; slots={slots} came.")
-        if cluster not in (None, *_PAUSES):
-            raise SettingError(f"there is no cluster {cluster!r}. Known: 'slurm', 'local', 'debug'.")
+        known: tuple[Cluster, ...] = ("slurm", "local", "debug")
+        if cluster not in (None, *known):
+            raise SettingError(f"there is no cluster {cluster!r} of submitit's. Known: {shorten(known)}.")
         submitit = require("submitit", "running Slurm jobs")
-        self._cluster: Cluster = cluster or "slurm"
+        self._cluster: Cluster = known[known.index(cluster or "slurm")]
         settings = {"timeout_min": _MINUTES} | submitit_parameters(parameters or {})
         if self._cluster == "slurm" and not (shutil.which("sbatch") and shutil.which("srun")):
             raise UnreachableError(
@@ -149,6 +150,8 @@ class SlurmExecutor(Executor):
         """Submit what waits, read what jobs write, and see them out, until there is nothing more to come."""
         states = States()
         while True:
+            if self._cluster == "slurm":
+                self._gather()
             with self._changed:
                 if self._killed:
                     self._kill()
@@ -171,6 +174,12 @@ class SlurmExecutor(Executor):
                     return
                 else:
                     self._changed.wait()
+
+    def _gather(self) -> None:
+        """Let what is submitted in one go come together, so that it becomes one job array."""
+        before = 0
+        while before < len(self._waiting) < self.slots and not self._closed:
+            before = len(self._waiting)
             time.sleep(_GATHER_SECONDS)
 
     def _admit(self) -> None:
