@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from excise.errors import RunError
+from excise.executors import Executor
 from excise.experiments.reproduction.parts import Part
 from excise.experiments.sweep import run_sweep
 from excise.training import Snapshot
@@ -30,7 +31,11 @@ _Message = tuple[int, dict[str, Any] | None]
 
 
 def run_at_once(
-    parts: Sequence[tuple[Part, Path]], *, processors: int, progress: SilentProgress | None = None
+    parts: Sequence[tuple[Part, Path]],
+    *,
+    processors: int,
+    progress: SilentProgress | None = None,
+    executor: Executor | None = None,
 ) -> None:
     """Run each part's sweep into its directory, the longest first; returns when all have ended.
 
@@ -38,16 +43,18 @@ def run_at_once(
         parts: what to run, and where; a directory may hold an unfinished sweep.
         processors: how many sweeps train at once; what is left over is given to each of them.
         progress: shows how they go together.
+        executor: where the sweeps train instead, one after the other: each spreads over all of it.
 
     Raises:
         RunError: a directory cannot be written, or a process died.
     """
     progress = progress or SilentProgress()
     processes = min(processors, len(parts))
-    if processes <= 1:
+    if processes <= 1 or executor is not None:
         for part, path in parts:
             progress.stage(f"{part.recipe.name}, {len(part.seeds)} seeds")
-            run_sweep(part.recipe, part.seeds, path, progress=progress, workers=processors)
+            workers = processors if executor is None else None
+            run_sweep(part.recipe, part.seeds, path, progress=progress, workers=workers, executor=executor)
         return
     ordered = sorted(parts, key=lambda entry: entry[0].steps, reverse=True)
     _Pool(ordered, processes, processors // processes, progress).run()

@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from excise.errors import RunError
+from excise.executors import Executor
 from excise.executors.processes import cores
 from excise.experiments.frozen import Frozen
 from excise.experiments.reproduction.at_once import run_at_once
@@ -93,6 +94,7 @@ def reproduce(
     progress: SilentProgress | None = None,
     then: Callable[[Path], object] | None = None,
     workers: int | None = None,
+    executor: Executor | None = None,
 ) -> Reproduction:
     """Run what is not finished of `parts`, and compare.
 
@@ -104,6 +106,7 @@ def reproduce(
         progress: shows how it goes.
         then: what else belongs to it, such as its report; called with `path` when the comparison is written.
         workers: how many processes train at once; None takes one a core.
+        executor: where the sweeps train instead, one after the other, such as a cluster; it is left open.
 
     Raises:
         RunError: a directory cannot be written, or a process died; what was finished is kept.
@@ -120,6 +123,7 @@ def reproduce(
             [(part, places[part.recipe.name]) for part in pending],
             processors=cores() if workers is None else workers,
             progress=progress,
+            executor=executor,
         )
         sweeps = {name: _sweep(place) for name, place in places.items()}
         carried = tuple(
