@@ -42,7 +42,7 @@ class Digest:
     Attributes:
         run: the run itself.
         state: "finished", "failed", "cancelled", "running" or "stopped?".
-        asked: how many seeds were asked for.
+        asked: how many seeds were asked for; 0 of what has no seeds.
         ran: how many of them ran.
         passed: how many `units` passed.
         of: out of how many.
@@ -114,7 +114,7 @@ def digest_of(run: SavedRun) -> Digest:
     seconds = None
     if run.ended is not None and "continued" not in run.record.status:
         seconds = (run.ended - run.started).total_seconds()
-    asked = len(run.environment.get("seeds") or [0])
+    asked = {"sweep": len(run.environment.get("seeds", [])), "run": 1}.get(run.kind, 0)
     state = state_of(run.record)
     finished = run.status == "finished"
     if run.kind == "sweep":
@@ -127,10 +127,10 @@ def digest_of(run: SavedRun) -> Digest:
         return Digest(run, state, 0, 0, passed, of, "rows", seconds=seconds)
     if not finished and not (run.path / "results.json").exists():
         return Digest(run, state, asked, 0, seconds=seconds)
-    return _of_run(run, state, seconds)
+    return _of_run(run, state, asked, seconds)
 
 
-def _of_run(run: SavedRun, state: str, seconds: float | None) -> Digest:
+def _of_run(run: SavedRun, state: str, asked: int, seconds: float | None) -> Digest:
     results = run.record.results()
     numbers: dict[str, float | None] = {}
     for condition, measured in results["conditions"].items():
@@ -143,7 +143,17 @@ def _of_run(run: SavedRun, state: str, seconds: float | None) -> Digest:
     )
     passed = sum(verdict.passed for verdict in verdicts)
     return Digest(
-        run, state, 1, 1, passed, len(verdicts), "claims", *_three(numbers), seconds, numbers, verdicts
+        run,
+        state,
+        asked,
+        asked,
+        passed,
+        len(verdicts),
+        "claims",
+        *_three(numbers),
+        seconds,
+        numbers,
+        verdicts,
     )
 
 

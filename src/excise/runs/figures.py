@@ -1,9 +1,13 @@
 """The figures that a run has drawn: where each lies for a light and a dark page, and what its text says."""
 
+import contextlib
 import html
 import re
 from dataclasses import dataclass
 from pathlib import Path
+
+from excise.errors import RunError
+from excise.record.files import read_json
 
 __all__ = ["SavedFigure", "figure_names", "figures_in"]
 
@@ -19,7 +23,7 @@ class SavedFigure:
         name: such as "error-ablated".
         light: for a light page.
         dark: for a dark page; None where it is missing.
-        alt: its alternative text, from the report; None where there is no report.
+        alt: its alternative text; None where neither a file beside it nor a report tells it.
     """
 
     name: str
@@ -31,7 +35,7 @@ class SavedFigure:
 def figures_in(path: Path) -> dict[str, SavedFigure]:
     """The figures of the run directory `path` by their names; empty where none were drawn."""
     names = figure_names(path)
-    texts = _texts(path / "report.html") if names else {}
+    texts = _texts(path) if names else {}
     folder = path / "figures"
     return {
         name: SavedFigure(
@@ -53,10 +57,13 @@ def figure_names(path: Path) -> list[str]:
     return sorted(stem for stem in stems if not stem.endswith(_DARK) and not stem.startswith("."))
 
 
-def _texts(report: Path) -> dict[str, str]:
-    """Alternative texts by the figure's name, as the report has them."""
+def _texts(path: Path) -> dict[str, str]:
+    """Alternative texts by the figure's name: those saved beside the figures, or else those of the report."""
+    with contextlib.suppress(RunError, AttributeError, TypeError, KeyError):
+        told = read_json(path / "figures" / "figures.json")
+        return {name: str(figure["alt"]) for name, figure in told.items()}
     try:
-        page = report.read_text(encoding="utf-8", errors="replace")
+        page = (path / "report.html").read_text(encoding="utf-8", errors="replace")
     except OSError:
         return {}
     return {html.unescape(name): html.unescape(text) for name, text in _IN_REPORT.findall(page)}

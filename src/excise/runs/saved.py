@@ -1,7 +1,7 @@
 """One saved run, with all that it holds: read when it is asked for, kept once it is read."""
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cached_property
 from os import PathLike
 from pathlib import Path
@@ -184,7 +184,7 @@ class SavedRun:
         recipe = self._trained("model")
         if self.kind == "sweep":
             raise RunError(
-                f"{self.path} is a sweep, with a model for each seed: take .seeds[N].model; {self.seeds!r}."
+                f"{self.path} is a sweep, with a model for each seed: take .seeds[N].model; {self.seeds.in_words()}."
             )
         return restore_model(recipe, self.record)
 
@@ -244,8 +244,9 @@ class SavedRun:
 
     def _time(self, name: str) -> datetime:
         try:
-            return datetime.fromisoformat(self.record.status[name])
-        except (TypeError, ValueError) as error:
+            time = datetime.fromisoformat(self.record.status[name])
+            return time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
+        except (TypeError, ValueError, OverflowError) as error:
             raise RunError(f"{self.path / 'status.json'} is damaged: {name}: {error}.") from error
 
 

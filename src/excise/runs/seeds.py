@@ -32,7 +32,7 @@ class Seeds(Mapping[int, RunT]):
             RunError: the sweep has no such seed, or its directory cannot be read.
         """
         if seed not in self._directories:
-            raise RunError(f"{self._path} has no run of seed {seed!r}; {self._in_words()}.")
+            raise RunError(f"{self._path} has no run of seed {seed!r}; {self.in_words()}.")
         if seed not in self._opened:
             self._opened[seed] = self._open(self._directories[seed])
         return self._opened[seed]
@@ -47,13 +47,14 @@ class Seeds(Mapping[int, RunT]):
         return seed in self._directories
 
     def __repr__(self) -> str:
-        return f"<{self._in_words()}>"
+        return f"<{self.in_words()}>"
 
     @cached_property
     def _directories(self) -> dict[int, Path]:
         return directories_of(self._path)
 
-    def _in_words(self) -> str:
+    def in_words(self) -> str:
+        """Which seeds there are, as a clause."""
         seeds = list(self)
         if not seeds:
             return "no seed is finished"
