@@ -157,7 +157,7 @@ def test_help_names_every_command_without_importing_torch():
         (["run", "2.6", "--seeds", "two"], "--seeds"),
         (["run", "2.6", "--sed", "3"], "--seed"),
         (["rnu", "2.6"], "rnu"),
-        ([], "list, run, table, reproduce, report, show, prune,"),
+        ([], "list, run, table, reproduce,"),
         (["show"], "run"),
         (["show", "nowhere"], "nowhere is not a run directory"),
         (["report", "nowhere"], "nowhere is not a run directory"),

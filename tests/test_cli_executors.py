@@ -17,7 +17,7 @@ from tiny_recipe import make_tiny
 def tiny_catalogue(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(catalogue, "RECIPES", {"2.6": lambda: make_tiny(steps=10)})
     monkeypatch.setattr("excise.report.page.pictures_of_sweep", lambda *_args: [])  # drawing takes seconds
-    monkeypatch.setattr("excise.report.page.pictures_of_run", lambda *_args: [])
+    monkeypatch.setattr("excise.report.page._report_chosen", lambda *_args: None)
     monkeypatch.chdir(tmp_path)
 
 

@@ -62,8 +62,9 @@ def build_report(path: Path) -> Path:
             f"the results in {path} are of another version of excise: they lack {error}."
         ) from error
     shown = [_Shown.of(picture, *_saved(picture, path / "figures")) for picture in pictures]
-    told = {picture.name: {"title": picture.title, "alt": picture.alt} for picture in pictures}
-    write_json(path / "figures" / "figures.json", told)
+    if pictures:
+        told = {picture.name: {"title": picture.title, "alt": picture.alt} for picture in pictures}
+        write_json(path / "figures" / "figures.json", told)
     page = template("page.html.j2").render(
         style=resource("page.css"),
         recipe=recipe,
