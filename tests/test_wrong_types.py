@@ -10,6 +10,7 @@ import numpy as np, torch
 import excise as ex
 from excise import color, errors
 from excise.anchoring import AxisAlignedSubspace
+from excise.trackers import make_trackers
 def mlp():
     return color.NormalizedMLP()
 def fit(stream=None, **settings):
@@ -33,6 +34,9 @@ CASES = {
     "fit(objective=lambda output, batch: 0.5)": "ShapeError: the objective is a scalar tensor",
     "fit(steps=2.5)": "SettingError: a training takes a whole number of at least 1 step",
     "ex.capture(mlp(), 'encoder').__enter__()": "SettingError: capture takes a list of layers",
+    "make_trackers([3])": "TrackerError: a tracker has start(run), log(row) and finish(end); 3 came",
+    "make_trackers('wandb')": "TrackerError: trackers come as a list, such as ['wandb']; 'wandb' came",
+    "make_trackers(3)": "TrackerError: trackers come as a list, such as ['wandb']; 3 came",
     "ex.Anchoring([]).attach(mlp(), 'red').__enter__()": "SettingError: attach takes a list of labels",
 }
 

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from excise.errors import TrackerError
@@ -42,10 +43,10 @@ class Apart:
         Raises:
             TrackerError: the process cannot be started.
         """
-        folder = run.path / "trackers"
+        path = run.path / "trackers" / f"{self.name.replace(os.sep, '_')}.log"
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-            with (folder / f"{self.name.replace(os.sep, '_')}.log").open("a", encoding="utf-8") as printed:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with path.open("a", encoding="utf-8") as printed:
                 # In a session of its own it does not get the terminal's Ctrl-C, and may outlive this process.
                 self._process = subprocess.Popen(
                     [sys.executable, "-m", "excise.trackers.process", self.target],
@@ -57,7 +58,7 @@ class Apart:
                 )
         except OSError as error:
             raise TrackerError(f"its process cannot be started: {error.strerror or error}") from error
-        threading.Thread(target=self._listen, args=(self._process,), daemon=True).start()
+        threading.Thread(target=self._listen, args=(self._process, path), daemon=True).start()
         self._tell("start", plain(run))
 
     def log(self, row: Mapping[str, float]) -> None:
@@ -104,7 +105,7 @@ class Apart:
         if self._failure is not None:
             raise TrackerError(self._failure)
 
-    def _listen(self, process: "subprocess.Popen[str]") -> None:
+    def _listen(self, process: "subprocess.Popen[str]", printed: Path) -> None:
         """Read what the process has to say: that it is done, or why it is not; its end without either is a failure."""
         assert process.stdout is not None
         failure: str | None = None
@@ -114,6 +115,10 @@ class Apart:
                 message = json.loads(line)
                 failure, done = message.get("failed"), message.get("done", False)
         code = process.wait()
+        with contextlib.suppress(OSError):  # What is not empty is kept, and so is its folder.
+            if printed.stat().st_size == 0:
+                printed.unlink()
+                printed.parent.rmdir()
         for pipe in (process.stdin, process.stdout):
             assert pipe is not None
             with contextlib.suppress(OSError):  # What a dead process has not read.

@@ -33,14 +33,14 @@ def make_trackers(asked: Iterable[str | Tracker]) -> list[Tracker]:
         TrackerError: a name is not known or came twice, what came is no tracker, or one lacks its credentials.
         MissingExtraError: the package of one is not installed.
     """
+    if isinstance(asked, str) or not isinstance(asked, Iterable):
+        raise TrackerError(f"trackers come as a list, such as ['wandb']; {asked!r} came.")
     made: list[Tracker] = []
     names: list[str] = []
     for each in asked:
         if not isinstance(each, str):
             if not isinstance(each, Tracker):
-                raise TrackerError(
-                    f"a tracker has start(run), log(row) and finish(end); a {type(each).__name__} came."
-                )
+                raise TrackerError(f"a tracker has start(run), log(row) and finish(end); {each!r} came.")
             made.append(each)
             continue
         known = TRACKERS.get(each)

@@ -51,6 +51,7 @@ class WandbTracker:
                 x_disable_meta=True,
                 x_disable_stats=True,
                 x_disable_machine_info=True,
+                x_save_requirements=False,
             ),
         )
         self._run.define_metric("*", step_metric="step")
@@ -82,8 +83,10 @@ class WandbTracker:
         self._run.finish(exit_code=0 if end.status == "finished" else 1)
 
     def _save(self, name: str, text: str) -> None:
-        """Put a file into the run's folder; what lies there is uploaded with it."""
-        (Path(self._run.dir) / name).write_text(text, encoding="utf-8")
+        """Put a file into the run's folder, from where wandb uploads it, now or in `wandb sync`."""
+        path = Path(self._run.dir) / name
+        path.write_text(text, encoding="utf-8")
+        self._run.save(str(path), base_path=self._run.dir, policy="now")
 
 
 def check_wandb(environment: Mapping[str, str] = os.environ) -> None:
