@@ -30,7 +30,14 @@ VERBS = {"ablate": "zeroed what writes and what reads", "prune": "removed what w
 LOSSES = {"max_mse": "largest of all", "median_mse": "median of all"}
 
 
-def model_card(source: Source, files: Mapping[str, str], config: Mapping[str, Any], onnx: bool) -> str:
+def model_card(
+    source: Source,
+    files: Mapping[str, str],
+    config: Mapping[str, Any],
+    *,
+    onnx: bool = False,
+    repository: str | None = None,
+) -> str:
     """The README.md of an export, with the front matter that the Hugging Face Hub reads.
 
     Args:
@@ -38,6 +45,7 @@ def model_card(source: Source, files: Mapping[str, str], config: Mapping[str, An
         files: by condition, the file that holds its weights.
         config: what config.json holds.
         onnx: whether each file of weights has an ONNX file beside it.
+        repository: where on the Hub it will be; None where it will not.
     """
     recipe = source.recipe
     blocks = [
@@ -58,7 +66,7 @@ def model_card(source: Source, files: Mapping[str, str], config: Mapping[str, An
         "Each was written down, with its threshold, before the run; the verdict is computed.",
         _claims(source),
         "## How to load it",
-        _loading(source, files, config, onnx=onnx),
+        _loading(source, files, config, onnx=onnx, repository=repository),
         "## Limits",
         _limits(source),
         "## Licence and citation",
@@ -84,7 +92,6 @@ def _front_matter(source: Source) -> str:
     lines = [
         "license: mit",
         "library_name: excise",
-        "pipeline_tag: other",
         "tags:",
         *(f"- {tag}" for tag in TAGS),
         f"model_name: {json.dumps(source.recipe.title)}",
@@ -106,7 +113,8 @@ def _failed(source: Source) -> str:
     if not failed:
         return ""
     told = "\n".join(f"> - {escaped(claim)}" for claim in failed)
-    return f"> **{len(failed)} of {len(source.results['claims'])} claims do not hold for this model:**\n>\n{told}"
+    verb = "does" if len(failed) == 1 else "do"
+    return f"> **{len(failed)} of {len(source.results['claims'])} claims {verb} not hold for this model:**\n>\n{told}"
 
 
 def _removed(source: Source) -> str:
@@ -141,6 +149,10 @@ def _errors(source: Source) -> str:
         [name, *(_number(condition["named_colors"].get(name)) for condition in measured.values())]
         for name in names
     ]
+    if any("selectivity" in condition for condition in measured.values()):
+        rows.append(
+            ["selectivity", *(_number(condition.get("selectivity")) for condition in measured.values())]
+        )
     headings = [
         f"{name} (not in weights)" if name in {each.condition for each in source.interventions} else name
         for name in measured
@@ -161,20 +173,39 @@ def _claims(source: Source) -> str:
     return _table(["verdict", "claim", "wanted", "measured"], rows, numbers=1)
 
 
-def _loading(source: Source, files: Mapping[str, str], config: Mapping[str, Any], *, onnx: bool) -> str:
+def _loading(
+    source: Source,
+    files: Mapping[str, str],
+    config: Mapping[str, Any],
+    *,
+    onnx: bool,
+    repository: str | None,
+) -> str:
     inputs = config["inputs"]
     held = "\n".join(
         f"- `{file}`: {escaped(condition)}, {config['conditions'][condition]['parameters']} parameters"
         + (f"; as ONNX, `{file.removesuffix('.safetensors')}.onnx`" if onnx else "")
         for condition, file in files.items()
     )
+    if source.condition in source.edits:
+        held += "\n- `plan.json`: the edit as data, with which `excise.surgery.load` reads `model.safetensors`, too"
+    fetch = (
+        ""
+        if repository is None
+        else f"""import sys
+
+from huggingface_hub import snapshot_download
+
+sys.path.insert(0, snapshot_download("{repository}"))
+"""
+    )
     before = "" if source.condition == BASELINE else f'\nbefore = load("{BASELINE}")'
     return f"""{held}
 
-`load.py` needs torch and nothing else. In this folder, or with it on `sys.path`:
+`load.py` needs torch and nothing else{"" if fetch else ". In this folder, or with it on `sys.path`"}:
 
 ```python
-import torch
+{fetch}import torch
 
 from load import load
 

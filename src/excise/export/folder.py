@@ -1,6 +1,5 @@
 """A folder that appears whole or not at all, and that takes the place of a former export only."""
 
-import contextlib
 import json
 import os
 import shutil
@@ -62,21 +61,19 @@ def whole_folder(target: Path) -> Iterator[Path]:
         yield staged
         if target.exists():
             target.replace(replaced)
-            try:
-                staged.replace(target)
-            except BaseException:
-                replaced.replace(target)
-                raise
-        else:
+        try:
             staged.replace(target)
+        except BaseException:
+            if replaced.exists():
+                replaced.replace(target)
+            raise
+        shutil.rmtree(replaced, ignore_errors=True)
     except OSError as error:
         if isinstance(error, RunError):
             raise
         raise RunError(f"cannot write {target}: {error.strerror or error}.") from error
     finally:
-        for path in (staged, replaced):
-            with contextlib.suppress(OSError):
-                shutil.rmtree(path)
+        shutil.rmtree(staged, ignore_errors=True)
 
 
 def _is_export(folder: Path) -> bool:

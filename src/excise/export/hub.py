@@ -18,8 +18,10 @@ def check_upload(repository: str) -> None:
         ExportError: the name is no "owner/name", or there is no token.
     """
     hub = require("huggingface_hub", PURPOSE)
+    from huggingface_hub.utils import validate_repo_id
+
     try:
-        hub.utils.validate_repo_id(repository)
+        validate_repo_id(repository)
     except ValueError as error:
         raise ExportError(f"{repository!r} cannot be the name of a repository: {error}") from error
     if repository.count("/") != 1:

@@ -11,10 +11,11 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils._pytree import tree_leaves, tree_map
+from torch.utils._pytree import tree_leaves
 
 from excise.compute import suited_to
-from excise.errors import ExportError, SettingError
+from excise.errors import ExportError
+from excise.export.batches import Batch
 from excise.extras import require
 from excise.record.files import write_atomically
 from excise.surgery.copying import copied
@@ -35,7 +36,7 @@ class OnnxExport:
 
     Attributes:
         path: where it is.
-        batch_sizes: with how many examples at once it was tried.
+        batch_sizes: with how many examples at once it was tried; none where it takes the example inputs' shapes only.
         largest_difference: how far an output of onnxruntime was from the model's, at most.
         tolerance: how far it might have been.
     """
@@ -51,9 +52,10 @@ class OnnxExport:
 
     def __str__(self) -> str:
         sizes = ", ".join(map(str, self.batch_sizes))
+        tried = f"with batches of {sizes}" if sizes else "on the example inputs"
         return (
             f"{self.path}: onnxruntime differs from the model by at most {self.largest_difference:.1e} (allowed: "
-            f"{self.tolerance:.1e}), tried with batches of {sizes}"
+            f"{self.tolerance:.1e}), tried {tried}"
         )
 
 
@@ -95,7 +97,7 @@ def to_onnx(
     size = sum(tensor.nbytes for tensor in (*shadow.parameters(), *shadow.buffers()))
     if size > LARGEST_FILE:
         raise ExportError(f"the weights of this {name} take {size / 2**30:.1f} GB; an ONNX file holds 2.")
-    batch = _Batch(examples_for(shadow, example_inputs).copies(), batch_axis)
+    batch = Batch(examples_for(shadow, example_inputs).copies(), batch_axis)
     calls = [batch.of(count) for count in batch.sizes]
     with suited_to(shadow), _quiet():
         with torch.no_grad():
@@ -122,64 +124,6 @@ def to_onnx(
     return made
 
 
-class _Batch:
-    """Example inputs, and batches of other sizes made of them."""
-
-    def __init__(self, call: tuple[tuple[Any, ...], dict[str, Any]], axis: int | None) -> None:
-        self.axis = axis
-        self.call = tree_map(lambda leaf: leaf.cpu() if isinstance(leaf, Tensor) else leaf, call)
-        self.count = 0
-        if axis is not None:
-            first = next((leaf for leaf in tree_leaves(self.call) if isinstance(leaf, Tensor)), None)
-            if first is None or not -first.ndim <= axis < first.ndim or not first.shape[axis]:
-                shape = "none" if first is None else list(first.shape)
-                raise SettingError(f"batch_axis={axis} is no axis of the first example input ({shape}).")
-            self.count = first.shape[axis]
-
-    @property
-    def sizes(self) -> tuple[int, ...]:
-        """How many examples are tried: those that came, one more, and one; torch traces with two at least."""
-        return (max(self.count, 2), max(self.count, 2) + 1, 1) if self.axis is not None else (0,)
-
-    def of(self, count: int) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """A call with that many examples, taken in turn from the last to the first when it is not what came."""
-
-        def sized(leaf: object) -> object:
-            if not self._counts(leaf) or count == self.count:
-                return leaf.clone() if isinstance(leaf, Tensor) else leaf
-            assert isinstance(leaf, Tensor)
-            assert self.axis is not None
-            chosen = torch.tensor([-1 - at % self.count for at in range(count)]) % self.count
-            return leaf.index_select(self.axis, chosen)
-
-        return tree_map(sized, self.call)
-
-    def dynamic_shapes(self) -> tuple[Any, ...] | dict[str, Any] | None:
-        """Which axes torch shall leave open."""
-        if self.axis is None:
-            return None
-        size = torch.export.Dim("batch")
-
-        def axes(leaf: object) -> object:
-            if not self._counts(leaf):
-                return None
-            assert isinstance(leaf, Tensor)
-            assert self.axis is not None
-            return {self.axis % leaf.ndim: size}
-
-        arguments, keywords = self.call
-        return tree_map(axes, keywords) if keywords else tree_map(axes, arguments)
-
-    def _counts(self, leaf: object) -> bool:
-        """Whether this input holds one entry an example."""
-        return (
-            self.axis is not None
-            and isinstance(leaf, Tensor)
-            and -leaf.ndim <= self.axis < leaf.ndim
-            and leaf.shape[self.axis] == self.count
-        )
-
-
 def _tried(content: bytes, name: str, path: Path, batches: list[tuple[int, Any, list[Tensor]]]) -> OnnxExport:
     """Run a file on every batch and hold its outputs against the model's."""
     _, runtime = require_onnx()
@@ -191,7 +135,7 @@ def _tried(content: bytes, name: str, path: Path, batches: list[tuple[int, Any, 
         session = runtime.InferenceSession(content, settings, providers=["CPUExecutionProvider"])
         names = [each.name for each in session.get_inputs()]
         came = [
-            session.run(None, dict(zip(names, (leaf.numpy() for leaf in _tensors(call)), strict=True)))
+            session.run(None, {name: tensor.numpy() for name, tensor in _named(call, names).items()})
             for _, call, _ in batches
         ]
     except Exception as error:
@@ -212,7 +156,14 @@ def _tried(content: bytes, name: str, path: Path, batches: list[tuple[int, Any, 
                     f"onnxruntime is {far:.1e} from the model's, and {limit:.1e} are allowed. Nothing was written."
                 )
             largest, allowed = max(largest, far), max(allowed, limit)
-    return OnnxExport(path, tuple(size for size, _, _ in batches), largest, allowed)
+    return OnnxExport(path, tuple(size for size, _, _ in batches if size), largest, allowed)
+
+
+def _named(call: tuple[tuple[Any, ...], dict[str, Any]], names: list[str]) -> dict[str, Tensor]:
+    """The tensors of a call under the names of a file's inputs: in order, but keywords under their own."""
+    _, keywords = call
+    own = {name: value for name, value in keywords.items() if name in names and isinstance(value, Tensor)}
+    return dict(zip(names, _tensors(call), strict=True)) | own
 
 
 def _tensors(tree: object) -> list[Tensor]:

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from excise.compute import suited_to
+from excise.errors import SettingError
 from excise.experiments.recipe import BASELINE
 from excise.export.card import model_card
 from excise.export.folder import check_target, whole_folder
@@ -81,8 +82,11 @@ def export_run(
             the folder is kept.
         RunError: the run cannot be read, or the folder not written.
         UnknownNameError: the run has no such condition.
+        SettingError: `private` without a repository.
         MissingExtraError: `onnx` or `repository` was asked for without the package that it needs.
     """
+    if private and repository is None:
+        raise SettingError("a repository can only be private if there is one: name it, as owner/name.")
     if onnx:
         require_onnx()
     if repository is not None:
@@ -99,7 +103,8 @@ def export_run(
         (staged / "load.py").write_text(STUB.read_text(encoding="utf-8"), encoding="utf-8")
         for text in ("LICENSE", "CITATION.cff"):
             shutil.copyfile(TEXTS / text, staged / text)
-        (staged / "README.md").write_text(model_card(source, files, config, onnx), encoding="utf-8")
+        card = model_card(source, files, config, onnx=onnx, repository=repository)
+        (staged / "README.md").write_text(card, encoding="utf-8")
         stub = load_stub(staged)
         for name, model in source.models.items():
             check_same_function(stub.load(name), model, config["inputs"], name)

@@ -65,7 +65,7 @@ class Source:
     def choice(self) -> str:
         """Which seed this is, as a sentence."""
         if self.sweep is None:
-            return f"This is seed {self.seed}, run alone."
+            return f"This is the run of seed {self.seed}."
         rows = self.sweep["rows"]
         why = self.sweep.get("chosen_is", "")
         return (
