@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from jaxtyping import Float
 
-from excise.errors import NonFiniteError
+from excise.errors import NonFiniteError, shorten
+from excise.showing import block, curves
 
 __all__ = ["History", "Observer", "Outcome", "Snapshot", "mean_of"]
 
@@ -65,7 +66,7 @@ Observer = Callable[[Snapshot], object]
 """Anything that is told of each logged step: a progress display, a run record, a tracker."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class History:
     """What a training logged, one entry a logged step.
 
@@ -80,6 +81,16 @@ class History:
     seconds: float
     num_steps: int
 
+    def __repr__(self) -> str:
+        return f"<History of {shorten(self.table)}: {self.num_steps} steps in {self.seconds:.1f} s>"
+
+    def _repr_html_(self) -> str:
+        steps = self.table.get("step", np.zeros(0))
+        over = f"step {steps[0]:.0f} to {steps[-1]:.0f}" if len(steps) else "no step"
+        columns = [(name, values, True) for name, values in self.table.items() if name != "step"]
+        title = f"Training: {self.num_steps} steps in {self.seconds:.1f} s"
+        return block(title, curves(columns, f"{over}, logarithmic"))
+
     @classmethod
     def of(cls, snapshots: Sequence[Snapshot], *, seconds: float, num_steps: int) -> "History":
         """The history that these snapshots, in their order, add up to."""
@@ -93,7 +104,7 @@ class History:
         return cls(table, seconds=seconds, num_steps=num_steps)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Outcome:
     """How the training of one seed ended.
 
@@ -108,6 +119,15 @@ class Outcome:
     snapshots: tuple[Snapshot, ...]
     history: History
     error: NonFiniteError | None = None
+
+    def __repr__(self) -> str:
+        ended = f"failed: {self.error}" if self.error else f"{self.history!r}"
+        return f"<Outcome of seed {self.seed}: {ended}>"
+
+    def _repr_html_(self) -> str:
+        if self.error is not None:
+            return block(f"Seed {self.seed} failed", str(self.error))
+        return self.history._repr_html_()
 
 
 def mean_of(snapshots: Sequence[Snapshot]) -> Snapshot:

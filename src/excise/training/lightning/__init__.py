@@ -10,7 +10,14 @@ require("pytorch-lightning", "training with Lightning")
 # Only now: what follows imports pytorch_lightning itself, whose absence is to be told by the line above.
 from excise.training.lightning.callback import AnchoringCallback  # noqa: E402
 from excise.training.lightning.labels import labels_of  # noqa: E402
-from excise.training.lightning.loader import StreamLoader  # noqa: E402
+from excise.training.lightning.loader import FixedBatches, StreamLoader  # noqa: E402
 from excise.training.lightning.module import StreamModule, fit_in_lightning  # noqa: E402
 
-__all__ = ["AnchoringCallback", "StreamLoader", "StreamModule", "fit_in_lightning", "labels_of"]
+__all__ = [
+    "AnchoringCallback",
+    "FixedBatches",
+    "StreamLoader",
+    "StreamModule",
+    "fit_in_lightning",
+    "labels_of",
+]

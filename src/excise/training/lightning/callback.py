@@ -95,6 +95,7 @@ class AnchoringCallback(pl.Callback):
         self._attached = ExitStack()
         self._shown = ExitStack()
         self._random: dict[str, Any] | None = None
+        self._within_epoch = False
 
     @property
     def label_counts(self) -> dict[str, int]:
@@ -116,6 +117,8 @@ class AnchoringCallback(pl.Callback):
             )
         if sum(isinstance(callback, AnchoringCallback) for callback in trainer.callbacks) > 1:  # pyright: ignore[reportAttributeAccessIssue] - set in Trainer.__init__ by a connector
             raise SettingError("a trainer takes one AnchoringCallback; put all terms into one Anchoring.")
+        with self.anchoring.attach(self._root(pl_module)):
+            pass
         timeline = self.anchoring.timeline
         if timeline is not None and LEARNING_RATE in timeline.properties and trainer.lr_scheduler_configs:
             raise SettingError(
@@ -162,9 +165,9 @@ class AnchoringCallback(pl.Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: object, batch_idx: int
     ) -> None:
         """Set the learning rate of the step."""
-        if self._random is not None:
+        if self._random is not None and self._within_epoch:
             restore_random_state(self._random)
-            self._random = None
+        self._random = None
         self._teller.flush()
         rate = self._teller.rate(trainer.global_step)
         if rate is not None:
@@ -185,6 +188,8 @@ class AnchoringCallback(pl.Callback):
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Log how many samples of each label the epoch had."""
+        if self._random is not None:
+            restore_random_state(self._random)
         self._teller.log_epoch(trainer, pl_module)
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -282,9 +287,11 @@ class AnchoringCallback(pl.Callback):
             )
         mine = saved["ranks"][trainer.global_rank]
         self._teller.counts.restore(mine["labels"])
+        # Until training goes on others draw, such as a loader that is made ready. An epoch that had ended is ended once
+        # more; a new one draws how it shuffles from here; one that was under way has drawn that already.
         restore_random_state(mine["random"])
-        # A loader that shuffles draws its seed as an epoch begins. In the middle of one it must not have drawn.
-        self._random = None if saved["epoch_ended"] else mine["random"]
+        self._random = mine["random"]
+        self._within_epoch = not saved["epoch_ended"]
 
 
 def _add_terms(

@@ -10,7 +10,7 @@ from excise.seeding import generator
 from excise.stream import Batch, Stream, TensorStream
 from excise.training.loop import require_stream
 
-__all__ = ["StreamLoader"]
+__all__ = ["FixedBatches", "StreamLoader"]
 
 
 class StreamLoader:
@@ -98,6 +98,25 @@ class StreamLoader:
         self._batches = None
         self._drawn = state["drawn"]
         self._begin_at = state["position"] % self._length
+
+
+class FixedBatches:
+    """The same batches in every epoch, such as those to validate on; Lightning takes a list for several loaders.
+
+    Args:
+        batches: in the order in which they are to come.
+    """
+
+    def __init__(self, *batches: Batch) -> None:
+        self._batches = batches
+
+    def __len__(self) -> int:
+        """How many batches there are."""
+        return len(self._batches)
+
+    def __iter__(self) -> Iterator[Batch]:
+        """The batches."""
+        return iter(self._batches)
 
 
 def _purpose() -> str:

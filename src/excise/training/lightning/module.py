@@ -17,7 +17,7 @@ from excise.errors import NonFiniteError
 from excise.stream import Batch, Stream
 from excise.training.history import Observer, Snapshot
 from excise.training.lightning.callback import AnchoringCallback
-from excise.training.lightning.loader import StreamLoader
+from excise.training.lightning.loader import FixedBatches, StreamLoader
 from excise.training.loop import own_randomness, reconstruction
 from excise.training.plan import count_steps, learning_rates
 from excise.training.validation import Validation, measure_validation
@@ -125,7 +125,7 @@ def fit_in_lightning(
         trainer.fit(
             StreamModule(model, lr=rates[0]),
             StreamLoader(stream, seed=seed),
-            None if validation is None else [validation.batch],
+            None if validation is None else FixedBatches(validation.batch),
         )
         last = seen[-1]
         if validation is not None and not last.validation:
