@@ -1,7 +1,9 @@
 """Functions for executors to carry out."""
 
+import logging
 import os
 import signal
+import sys
 import time
 from pathlib import Path
 
@@ -81,3 +83,22 @@ def run_into_time_limit() -> None:
     """Gets the signal that Slurm sends before it ends a job."""
     os.kill(os.getpid(), signal.SIGUSR2)
     time.sleep(30)
+
+
+@remote
+def tell_all(*, call_back: CallBack) -> str:
+    """Prints, logs and calls back."""
+    print("first\nsecond")
+    call_back("between")
+    logging.getLogger("study").info("logged")
+    print("to the other", file=sys.stderr)
+    print("no end", end="")
+    return "done"
+
+
+def give_unpicklable() -> object:
+    return lambda: None
+
+
+def leave() -> None:
+    sys.exit(3)

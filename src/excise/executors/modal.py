@@ -108,6 +108,7 @@ class ModalExecutor(Executor):
                 image=image,
                 volumes=volumes,
                 max_containers=self.slots,
+                is_generator=True,
                 include_source=False,
                 **self._resources,
             )(work)

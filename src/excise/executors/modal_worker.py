@@ -12,7 +12,7 @@ import queue
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from typing import Any, TextIO
+from typing import Any
 
 from excise.executors.work import Package, carry_out, sendable
 from excise.extras import require
@@ -23,7 +23,7 @@ _Tell = Callable[[tuple[Any, ...]], object]
 
 
 def work(package: Package, volumes: tuple[str, ...] = ()) -> Iterator[bytes]:
-    """Carry out a packed function.
+    """Carry out a packed function; one at a time in a process, as its output is looked after.
 
     Args:
         package: what `excise.executors.work.pack` made.
@@ -100,7 +100,7 @@ def _logging_set_up() -> Iterator[None]:
 class _Lines(io.TextIOBase):
     """A text stream that tells whole lines, and passes everything on to another."""
 
-    def __init__(self, through: TextIO, tell: _Tell) -> None:
+    def __init__(self, through: Any, tell: _Tell) -> None:  # noqa: ANN401 - whatever stands for standard output
         self._through = through
         self._tell = tell
         self._begun = ""
