@@ -59,6 +59,7 @@ bench: $(VENV)/.dev  ## our loops beside Lightning, our pruning beside Torch-Pru
 	$(BIN)/python benchmarks/sweep.py
 	$(BIN)/python benchmarks/startup.py
 	$(BIN)/python benchmarks/surgery.py
+	$(BIN)/python benchmarks/trackers.py
 
 clean:  ## remove .venv and caches; runs/ stays
 	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis

@@ -282,7 +282,7 @@ class CannotStackWarning(ExciseWarning):
 
 
 class TrackerWarning(ExciseWarning):
-    """A tracker failed, hung or was too slow and has been dropped; the run goes on without it."""
+    """A tracker failed, hung or was too slow and has been dropped, or was not done in time; the run goes on."""
 
 
 class UnusedColumnWarning(ExciseWarning):

@@ -120,9 +120,11 @@ def test_a_sweep_is_one_run_with_the_means_of_its_seeds_and_a_row_for_each(tiny:
     metrics = [open_run(path / row["run"]).metrics() for row in sweep["rows"]]
     rows = [row for kind, row in tracker.calls if kind == "log"]
     assert [row["step"] for row in rows] == metrics[0]["step"].tolist()
-    for key in ("loss", "term/reg-unit", "weight/reg-unit"):
+    for key in ("loss", "objective", "weight/reg-unit"):
         means = np.mean([seed[key] for seed in metrics], axis=0)
         assert [row[key] for row in rows] == pytest.approx(means.tolist())
+    assert rows[0]["term/reg-unit"] == pytest.approx(np.mean([seed["term/reg-unit"][0] for seed in metrics]))
+    assert "term/reg-unit" not in rows[-1]  # Its weight is 0 there, and it is skipped.
     seeds, summary, claims = tracker.end.tables
     assert [row[seeds.columns.index("seed")] for row in seeds.rows] == [3, 4, 5]
     largest = dict(

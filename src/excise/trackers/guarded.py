@@ -3,8 +3,7 @@
 A tracker is called in a daemon thread of its own, behind a queue. The run puts into the queue and goes on. A tracker
 that raises anything, does not come back from a call, or falls so far behind that its queue is full, is dropped: the
 reason is given once, and it is told nothing more. Rows are never left out: a tracker has all of them, or is dropped.
-At the end of the run all trackers together are waited for as long as `Limits` allows. A thread that hangs does
-not keep Python from exiting.
+A thread that hangs does not keep Python from exiting.
 """
 
 import contextlib
@@ -39,6 +38,10 @@ class Guard:
 
     None of the methods raises, and each returns at once, but `wait`, which returns in time.
 
+    Attributes:
+        dropped: why the tracker was dropped; None while it was not.
+        left: whether it was left to finish by itself.
+
     Args:
         tracker: is called in a thread of its own from now on.
         limits: how much it may ask.
@@ -48,6 +51,7 @@ class Guard:
         self.tracker = tracker
         self.name = name_of(tracker)
         self.dropped: str | None = None
+        self.left = False
         self._limits = limits or Limits()
         self._calls: queue.Queue[tuple[str, object]] = queue.Queue()
         self._under_way: tuple[str, float] | None = None
@@ -81,6 +85,7 @@ class Guard:
                 self._give_up()
                 return
             self._ended.wait(min(left, 0.1))
+        self.check()  # It may have failed between the two conditions.
 
     def check(self) -> bool:
         """Whether the tracker is still told of the run; drops it if it failed, hangs or is too far behind."""
@@ -103,6 +108,7 @@ class Guard:
     def _give_up(self) -> None:
         under_way = self._under_way
         if under_way is not None and under_way[0] == "finish" and getattr(self.tracker, "leave", bool)():
+            self.left = True
             return
         self._drop(
             "it was not done when the run ended"

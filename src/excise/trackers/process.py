@@ -33,7 +33,7 @@ def main() -> None:
         os.nice(10)
     out = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    guard = Guard(_Late(sys.argv[1]), Limits())
+    guard = Guard(_Late(sys.argv[1]), Limits(call=60.0))
     told_all = False
     for line in sys.stdin:
         message = json.loads(line)

@@ -122,14 +122,15 @@ class Tracking(AbstractContextManager["Tracking", None]):
 
     def _warn(self) -> None:
         for guard in self._guards:
-            if guard.dropped is not None and id(guard) not in self._warned:
+            if guard.dropped is not None:
+                what = f"was dropped, and the run goes on without it: {guard.dropped}. The run directory has everything"
+            elif guard.left:
+                what = "was not done when the run ended; it goes on by itself, for at most ten minutes"
+            else:
+                continue
+            if id(guard) not in self._warned:
                 self._warned.add(id(guard))
-                warnings.warn(
-                    f"the tracker {guard.name} was dropped, and the run goes on without it: {guard.dropped}. "
-                    f"The run directory has everything.",
-                    TrackerWarning,
-                    stacklevel=2,
-                )
+                warnings.warn(f"the tracker {guard.name} {what}.", TrackerWarning, stacklevel=3)
 
 
 def patience_of(text: str | None) -> float | None:
