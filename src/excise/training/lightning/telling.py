@@ -40,6 +40,7 @@ class Teller:
         self.label_counts: dict[str, int] = {}
         self.epoch_label_counts: dict[str, int] = {}
         self._observers = observers
+        self._told: tuple[Observer, ...] = ()
         self._log = log
         self._terms: AttachedTerms | None = None
         self._names: tuple[str, ...] = ()
@@ -61,6 +62,7 @@ class Teller:
         steps = trainer.estimated_stepping_batches
         endless = steps in (float("inf"), -1)
         self._num_steps = (timeline.num_steps if timeline is not None else 0) if endless else int(steps)
+        self._told = self._observers if trainer.is_global_zero else ()
         self._latest = self._waiting = None
         self._began = time.perf_counter()
 
@@ -147,6 +149,6 @@ class Teller:
     def flush(self) -> None:
         """Tell the observers of the step that waits."""
         if self._waiting is not None:
-            for observer in self._observers:
+            for observer in self._told:
                 observer(self._waiting)
             self._waiting = None
