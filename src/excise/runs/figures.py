@@ -8,6 +8,7 @@ from pathlib import Path
 
 from excise.errors import RunError
 from excise.record.files import read_json
+from excise.showing import Html, block, picture
 
 __all__ = ["SavedFigure", "figure_names", "figures_in"]
 
@@ -30,6 +31,22 @@ class SavedFigure:
     light: Path
     dark: Path | None
     alt: str | None
+
+    def _repr_html_(self) -> str:
+        return block(self.name, self.as_html(), self.alt or "")
+
+    def as_html(self) -> Html:
+        """The figure for a notebook, in the version that fits its page.
+
+        Raises:
+            RunError: a file of it is gone.
+        """
+        try:
+            light = self.light.read_bytes()
+            dark = light if self.dark is None else self.dark.read_bytes()
+        except OSError as error:
+            raise RunError(f"cannot read figure {self.name!r}: {error.strerror or error}.") from error
+        return picture(light, dark, self.alt or f"figure {self.name}")
 
 
 def figures_in(path: Path) -> dict[str, SavedFigure]:

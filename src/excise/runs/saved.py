@@ -58,6 +58,21 @@ class SavedRun:
     def __repr__(self) -> str:
         return f"<{self.kind} of {self.recipe}, {self.status}: {self.path}>"
 
+    def _repr_html_(self) -> str:
+        from excise.runs.notebook import over_seeds, run_as_html
+
+        def frames() -> "list[pd.DataFrame]":
+            if self.kind == "reproduction":
+                return [self.table()]
+            return [self.claims, over_seeds(self.table()) if self.kind == "sweep" else self.table()]
+
+        return run_as_html(
+            f"{self.kind} of {self.recipe}: {self.status}",
+            [f"{self.started:%Y-%m-%d %H:%M} UTC", *([self.error] if self.error else [])],
+            frames,
+            self.figures,
+        )
+
     @property
     def kind(self) -> Kind:
         """What the directory holds."""

@@ -25,15 +25,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from excise.errors import DopesheetError
+from excise.errors import DopesheetError, shorten
 from excise.schedule.parsing import RESERVED, Parser
 from excise.schedule.timeline import Timeline
 from excise.schedule.track import Column
+from excise.showing import block, table
 
 __all__ = ["Dopesheet"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Dopesheet:
     """A schedule as it was written: keyframes, phases and actions, with every step resolved.
 
@@ -117,6 +118,14 @@ class Dopesheet:
             cells = [float(column[step]) if step in column else "" for column in keyframes.values()]
             writer.writerow([step, *cells])
         return cls.parse(written.getvalue(), source="<keyframes>")
+
+    def __repr__(self) -> str:
+        return f"<Dopesheet of {shorten(self.properties)}: {self.num_steps} steps>"
+
+    def _repr_html_(self) -> str:
+        rows = list(csv.reader(io.StringIO(self.text)))
+        title = f"Dopesheet: {len(self.properties)} properties over {self.num_steps} steps"
+        return block(title, table(rows[0], rows[1:]), self.timeline().as_curves())
 
     @property
     def properties(self) -> tuple[str, ...]:

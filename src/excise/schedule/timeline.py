@@ -14,8 +14,9 @@ from typing import TypeVar
 import numpy as np
 from jaxtyping import Float
 
-from excise.errors import SettingError, UnknownPropertyError
+from excise.errors import SettingError, UnknownPropertyError, shorten
 from excise.schedule.track import Column, Track
+from excise.showing import Html, block, curves
 
 __all__ = ["Phase", "Timeline", "restored_timeline"]
 
@@ -38,7 +39,7 @@ class Phase:
     last: int
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Timeline:
     """A schedule as a table, one row a step and one column a property; it never changes.
 
@@ -85,6 +86,19 @@ class Timeline:
             actions=MappingProxyType(dict(actions)),
             tracks=_read_only(tracks),
         )
+
+    def __repr__(self) -> str:
+        return f"<Timeline of {shorten(self.table)}: {self.num_steps} steps>"
+
+    def _repr_html_(self) -> str:
+        title = f"Timeline: {len(self.table)} properties over {self.num_steps} steps"
+        phases = ", ".join(f"{phase.name} (steps {phase.first} to {phase.last})" for phase in self.phases)
+        return block(title, *([f"Phases: {phases}"] if phases else []), self.as_curves())
+
+    def as_curves(self) -> Html:
+        """The course of each property, for a notebook."""
+        columns = [(name, values, self.tracks[name].space == "log") for name, values in self.table.items()]
+        return curves(columns, f"step 0 to {self.num_steps - 1}")
 
     @property
     def properties(self) -> tuple[str, ...]:

@@ -34,7 +34,7 @@ __all__ = ["Edit", "build_report", "check_strength", "edits_of", "plan"]
 _EDITS: weakref.WeakKeyDictionary[nn.Module, tuple["Edit", ...]] = weakref.WeakKeyDictionary()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Edit:
     """A planned edit; `apply` makes an edited copy of a model.
 
@@ -53,6 +53,12 @@ class Edit:
     model: str
     rewrite: Rewrite
     report: EditReport
+
+    def __repr__(self) -> str:
+        return f"<Edit of a {self.model}: {self.report.mode} {self.report.what} of {self.layer!r}>"
+
+    def _repr_html_(self) -> str:
+        return self.report._repr_html_()
 
     def apply(self, model: ModelT) -> ModelT:
         """An edited copy of `model`, which is left untouched; tied parameters stay tied in the copy.

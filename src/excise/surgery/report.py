@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from excise.showing import block, facts, table
 from excise.surgery.trace import Trace
 
 __all__ = ["EditReport", "Mode", "ParameterChange"]
@@ -29,7 +30,7 @@ class ParameterChange:
     done: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class EditReport:
     """What an edit does, in numbers.
 
@@ -80,10 +81,36 @@ class EditReport:
         """The parameters that read the features, by path."""
         return self.trace.readers
 
+    @property
+    def what(self) -> str:
+        """What goes, in words."""
+        return f"dims {', '.join(map(str, self.dims))}" if self.dims else "a subspace"
+
+    def __repr__(self) -> str:
+        return f"<EditReport: {self.mode} {self.what} of {self.layer!r}, {len(self.changes)} tensors>"
+
+    def _repr_html_(self) -> str:
+        changes = [
+            (change.name, _shape(change.before), _shape(change.after), change.done) for change in self.changes
+        ]
+        return block(
+            f"{self.mode} {self.what} of {self.layer}: {self.exactness}",
+            facts(
+                [
+                    ("parameters", f"{self.parameters_before:,} → {self.parameters_after:,}"),
+                    ("operations", f"{self.flops_before:,} → {self.flops_after:,} on the example inputs"),
+                    ("differs from the features zeroed by", f"{self.checked:.1e} at most"),
+                    ("written by", ", ".join(self.writers)),
+                    ("read by", ", ".join(self.readers)),
+                    *(("note", note) for note in self.notes),
+                ]
+            ),
+            table(("tensor", "shape before", "after", ""), changes),
+        )
+
     def __str__(self) -> str:
         """The report, a line a fact."""
-        what = f"dims {', '.join(map(str, self.dims))}" if self.dims else "a subspace"
-        lines = [f"{self.mode} {what} of {self.trace}"]
+        lines = [f"{self.mode} {self.what} of {self.trace}"]
         for change in self.changes[:_MOST_LISTED]:
             shape = f"{list(change.before)}"
             if change.after != change.before:
@@ -100,3 +127,7 @@ class EditReport:
         )
         lines += [f"  {note}" for note in self.notes]
         return "\n".join(lines)
+
+
+def _shape(shape: tuple[int, ...]) -> str:
+    return " × ".join(map(str, shape)) or "a number"
