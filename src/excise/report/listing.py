@@ -121,7 +121,8 @@ def list_runs(
             reason = " ".join(each.reason.split())
             console.print(Text.assemble(("unreadable", "red"), "  ", f"{each.path}: {reason}"))
     elif unreadable:
-        _note(console, f"{len(unreadable)} folders could not be read; --status unreadable lists them")
+        folders = "1 folder" if len(unreadable) == 1 else f"{len(unreadable)} folders"
+        _note(console, f"{folders} could not be read; --status unreadable lists them")
         return
     longest = max(len(picked), len(unreadable))
     if most is not None and longest > most:
