@@ -41,7 +41,7 @@ def index(folder: Positional[Path] = Path("runs"), *, out: Path | None = None) -
 
     made = build_index(folder, out)
     left = f", {made.unreadable} unreadable" if made.unreadable else ""
-    print(f"index: {made.path} ({made.runs} runs{left})")
+    print(f"index: {made.path} ({made.runs} run{'' if made.runs == 1 else 's'}{left})")
 
 
 def report(run: Positional[Path]) -> None:

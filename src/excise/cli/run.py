@@ -31,6 +31,7 @@ def run(
     workers: Annotated[int | None, arg(metavar="N")] = None,
     executor: Annotated[str | None, arg(metavar="NAME")] = None,
     address: Annotated[str | None, arg(metavar="ADDRESS")] = None,
+    engine: Annotated[tuple[str, ...], arg(metavar="KEY=VALUE")] = (),
     track: Annotated[tuple[str, ...], arg(metavar="NAME")] = (),
     trainer: Literal["excise", "lightning"] = "excise",
 ) -> None:
@@ -47,6 +48,7 @@ def run(
             given.
         executor: where a sweep trains: processes (of this machine), inline (this process), ray, slurm or modal.
         address: of the Ray cluster, such as auto or ray://host:10001; without one, Ray is started here.
+        engine: settings of the executor, such as partition=gpu time=30 for Slurm.
         track: show the run elsewhere too: any of wandb, tensorboard and mlflow.
         trainer: whose loop trains: ours, or PyTorch Lightning's, which takes about five times as long.
     """
@@ -63,6 +65,7 @@ def run(
         workers=workers,
         executor=executor,
         address=address,
+        engine=engine,
         track=track,
         trainer=trainer,
     )
@@ -95,6 +98,7 @@ class _How:
     workers: int | None
     executor: str | None
     address: str | None
+    engine: tuple[str, ...]
     track: tuple[str, ...]
     trainer: Literal["excise", "lightning"]
 
@@ -110,7 +114,7 @@ class _How:
             raise SettingError(f"--seeds is a whole number from 1 to {_MOST_SEEDS}; {self.seeds} came.")
         if recipe != "all":
             self._check_shapes(recipe)
-        if self.seeds is None and (self.executor or self.address):
+        if self.seeds is None and (self.executor or self.address or self.engine):
             raise SettingError(
                 "an executor is for sweeps, and one seed is none: add --seeds N, or leave --executor out."
             )
@@ -173,7 +177,9 @@ class _How:
         from excise.training.progress import progress_for
 
         seeds = range(self.seed, self.seed + count)
-        with opened_executor(self.executor, workers=self.workers, address=self.address) as executor:
+        with opened_executor(
+            self.executor, workers=self.workers, address=self.address, settings=self.engine
+        ) as executor:
             path = open_sweep_path(recipe, seeds, self.out, fresh=self.fresh)
             with (
                 progress_for(sys.stderr) as progress,

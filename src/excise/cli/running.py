@@ -47,6 +47,7 @@ def reproduce(
     write_docs: bool = False,
     executor: Annotated[str | None, arg(metavar="NAME")] = None,
     address: Annotated[str | None, arg(metavar="ADDRESS")] = None,
+    engine: Annotated[tuple[str, ...], arg(metavar="KEY=VALUE")] = (),
 ) -> None:
     """Show our figures beside the published ones, row by row, with a verdict; run what they are of first.
 
@@ -56,6 +57,7 @@ def reproduce(
         write_docs: also write docs/reproduction.md; a whole reproduction in a checkout of excise does so anyway.
         executor: where the sweeps train: processes (of this machine), inline (this process), ray, slurm or modal.
         address: of the Ray cluster, such as auto or ray://host:10001; without one, Ray is started here.
+        engine: settings of the executor, such as partition=gpu time=30 for Slurm.
     """
     from excise.experiments.reproduction import open_reproduction_path, parts_of
     from excise.experiments.reproduction import reproduce as carry_out
@@ -66,7 +68,7 @@ def reproduce(
     parts = parts_of(quick=quick)
     path = open_reproduction_path(parts, out, quick=quick)
     with (
-        opened_executor(executor, address=address) as where,
+        opened_executor(executor, address=address, settings=engine) as where,
         progress_for(sys.stderr) as progress,
         saying_what_is_kept(path, "the same command goes on from there"),
     ):
