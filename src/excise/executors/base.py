@@ -31,7 +31,7 @@ class Executor(concurrent.futures.Executor):
     slots: int = 1
     shares_files: bool = True
 
-    def submit(
+    def submit(  # pyright: ignore[reportIncompatibleMethodOverride] - one argument more: on_call
         self, fn: Callable[..., T], /, *args: object, **kwargs: object
     ) -> "concurrent.futures.Future[T]":
         """Have a function carried out.
