@@ -67,6 +67,16 @@ def test_a_job_that_is_killed_and_one_that_runs_into_its_time_limit_say_so(local
         late.result(WAIT)
 
 
+def test_a_job_whose_machine_is_needed_for_another_begins_again_and_calls_back_once_each(tmp_path: Path):
+    told: list[int] = []
+    with SlurmExecutor(tmp_path / "jobs", cluster="local") as executor:
+        future = executor.submit(errands.be_preempted_once, tmp_path / "marker", 20, on_call=told.append)
+        assert future.result(WAIT) == 20
+        (log,) = (tmp_path / "jobs").glob("*_log.out")
+        assert "preempted" in log.read_text(encoding="utf-8") + log.with_suffix(".err").read_text("utf-8")
+    assert told == list(range(20))
+
+
 def test_an_interrupted_block_ends_jobs(tmp_path: Path):
     began = time.monotonic()
     futures: list[concurrent.futures.Future[float]] = []

@@ -102,3 +102,28 @@ def give_unpicklable() -> object:
 
 def leave() -> None:
     sys.exit(3)
+
+
+@remote
+def count_on_ray(folder: Path, name: str, to: int, *, call_back: CallBack) -> tuple[str, str]:
+    """Says on which node it is, leaves a file for each time that it is begun, and counts slowly."""
+    import ray
+
+    node = ray.get_runtime_context().get_node_id()
+    (folder / f"{name}-{os.getpid()}").touch()
+    call_back(node)
+    for number in range(to):
+        time.sleep(0.05)
+        call_back(number)
+    return name, node
+
+
+@remote
+def be_preempted_once(marker: Path, to: int, *, call_back: CallBack) -> int:
+    """Counts; the first time, gets in the middle the signal with which Slurm takes the machine back."""
+    for number in range(to):
+        call_back(number)
+        if number == to // 2 and not marker.exists():
+            marker.touch()
+            os.kill(os.getpid(), signal.SIGUSR2)
+    return to
