@@ -25,7 +25,7 @@ def test_every_public_name_can_be_reached_and_the_stub_says_so(name: str):
 
 
 @pytest.mark.parametrize(
-    "room", ["anchoring", "evaluation", "figures", "record", "schedule", "surgery", "training", "errors"]
+    "room", ["anchoring", "evaluation", "export", "figures", "record", "schedule", "surgery", "training", "errors"]
 )
 def test_every_name_a_room_exports_exists(room: str):
     module = importlib.import_module(f"excise.{room}")

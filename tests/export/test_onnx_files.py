@@ -42,7 +42,7 @@ class TransformerBlock(nn.Module):
         self.mlp = nn.Sequential(nn.Linear(8, 12), nn.GELU(), nn.Linear(12, 8))
         self.unembed = nn.Linear(8, 11)
 
-    def forward(self, *, tokens: Tensor, mask: Tensor) -> Tensor:
+    def forward(self, tokens: Tensor, mask: Tensor) -> Tensor:
         x = self.embed(tokens)
         batch, length, width = x.shape
         q, k, v = (

@@ -135,7 +135,7 @@ def _tried(content: bytes, name: str, path: Path, batches: list[tuple[int, Any, 
         session = runtime.InferenceSession(content, settings, providers=["CPUExecutionProvider"])
         names = [each.name for each in session.get_inputs()]
         came = [
-            session.run(None, {name: tensor.numpy() for name, tensor in _named(call, names).items()})
+            session.run(None, dict(zip(names, (each.numpy() for each in _tensors(call)), strict=True)))
             for _, call, _ in batches
         ]
     except Exception as error:
@@ -157,13 +157,6 @@ def _tried(content: bytes, name: str, path: Path, batches: list[tuple[int, Any, 
                 )
             largest, allowed = max(largest, far), max(allowed, limit)
     return OnnxExport(path, tuple(size for size, _, _ in batches if size), largest, allowed)
-
-
-def _named(call: tuple[tuple[Any, ...], dict[str, Any]], names: list[str]) -> dict[str, Tensor]:
-    """The tensors of a call under the names of a file's inputs: in order, but keywords under their own."""
-    _, keywords = call
-    own = {name: value for name, value in keywords.items() if name in names and isinstance(value, Tensor)}
-    return dict(zip(names, _tensors(call), strict=True)) | own
 
 
 def _tensors(tree: object) -> list[Tensor]:
