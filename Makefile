@@ -48,7 +48,7 @@ types: $(VENV)/.dev
 	$(BIN)/basedpyright
 
 unit: $(VENV)/.dev
-	$(BIN)/pytest --numprocesses auto --maxprocesses 8
+	$(BIN)/pytest --numprocesses auto --maxprocesses 8 --dist loadgroup
 
 format: $(VENV)/.dev  ## let ruff rewrite what it can
 	$(BIN)/ruff check --fix .

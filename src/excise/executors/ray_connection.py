@@ -60,6 +60,7 @@ class RayConnection:
     _lock = threading.Lock()
     _shares = 0
     _address: str | None = None
+    _was_told = True
 
     def __init__(
         self, ray: ModuleType, address: str | None, slots: int | None, runtime_env: Mapping[str, Any] | None
@@ -76,6 +77,9 @@ class RayConnection:
                 RayConnection._shares = 0
                 _open(ray, address, slots, runtime_env)
                 RayConnection._address = address
+                # Ray prints about each worker that dies, whatever it is told at its start; its end is an error of ours.
+                RayConnection._was_told = ray._private.worker._worker_logs_enabled
+                ray._private.worker._worker_logs_enabled = False
             if not self.is_the_users:
                 RayConnection._shares += 1
             self.is_local = not self.is_the_users and RayConnection._address is None
@@ -89,6 +93,7 @@ class RayConnection:
             RayConnection._shares -= 1
             if not RayConnection._shares:
                 self._ray.shutdown()
+                self._ray._private.worker._worker_logs_enabled = RayConnection._was_told
 
     def _require_same(self, address: str | None) -> None:
         if address in (None, "auto") or (not self.is_the_users and address == RayConnection._address):

@@ -1,0 +1,97 @@
+"""A cluster that cannot be reached, or is another, is told of soon; what the user opened stays open."""
+
+import logging
+import signal
+import socket
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+import errands
+from excise.errors import UnreachableError, WorkerMismatchError
+from excise.executors.ray import RayExecutor
+from ray_cluster import ThreeNodes
+
+pytestmark = pytest.mark.xdist_group("ray")
+
+WAIT = 60.0
+
+
+@pytest.fixture
+def silent_port() -> Iterator[int]:
+    """A server that lets one connect and says nothing."""
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        server.listen()
+        yield server.getsockname()[1]
+
+
+def test_a_port_where_nobody_listens_is_unreachable():
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        port = server.getsockname()[1]
+    for address in (f"127.0.0.1:{port}", f"ray://127.0.0.1:{port}"):
+        with pytest.raises(UnreachableError, match=f"nothing answers at '{address}'"):
+            RayExecutor(address)
+
+
+def test_a_server_that_says_nothing_is_unreachable_within_ten_seconds(silent_port: int):
+    began = time.monotonic()
+    with pytest.raises(UnreachableError, match=r"nothing answers at .* \(timed out\)"):
+        RayExecutor(f"ray://127.0.0.1:{silent_port}")
+    assert time.monotonic() - began < 10
+
+
+def test_a_server_of_another_kind_is_no_cluster(silent_port: int):
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        server.listen()
+
+        def answer() -> None:
+            connection, _ = server.accept()
+            with connection:
+                connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        with pytest.raises(UnreachableError, match="is no Ray cluster"):
+            RayExecutor(f"ray://127.0.0.1:{server.getsockname()[1]}")
+        thread.join()
+
+
+def test_a_cluster_of_another_version_of_ray_says_what_to_install(
+    ray_cluster: ThreeNodes, monkeypatch: pytest.MonkeyPatch
+):
+    import ray
+
+    monkeypatch.setattr(ray, "__version__", "2.0.0")
+    with pytest.raises(WorkerMismatchError, match=r"runs other versions than this process.*excise freeze"):
+        RayExecutor(ray_cluster.address)
+    assert not ray.is_initialized()
+
+
+def test_the_users_own_connection_is_used_and_left_open(ray_cluster: ThreeNodes):
+    import ray
+
+    ray.init(ray_cluster.address, log_to_driver=False, logging_level=logging.ERROR)
+    try:
+        for address in (None, ray_cluster.address):
+            with RayExecutor(address, slots=1) as executor:
+                assert not executor.shares_files
+            assert ray.is_initialized()
+    finally:
+        ray.shutdown()
+
+
+def test_without_an_address_ray_is_started_here_and_ends_with_the_executor():
+    import ray
+
+    before = signal.getsignal(signal.SIGTERM)
+    with RayExecutor(slots=1) as executor:
+        assert executor.shares_files
+        assert executor.slots == 1
+        assert executor.submit(errands.square, 3).result(WAIT) == 9
+        assert signal.getsignal(signal.SIGTERM) is before
+    assert not ray.is_initialized()
