@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from tyro.conf import Positional, arg
+from tyro.conf import Positional, UseAppendAction, arg
 
 from excise.cli.executing import opened_executor
 from excise.cli.statuses import FAILED
@@ -32,7 +32,7 @@ def run(
     executor: Annotated[str | None, arg(metavar="NAME")] = None,
     address: Annotated[str | None, arg(metavar="ADDRESS")] = None,
     engine: Annotated[tuple[str, ...], arg(metavar="KEY=VALUE")] = (),
-    track: Annotated[tuple[str, ...], arg(metavar="NAME")] = (),
+    track: Annotated[UseAppendAction[tuple[tuple[str, ...], ...]], arg(metavar="NAME ...")] = (),
     trainer: Literal["excise", "lightning"] = "excise",
 ) -> None:
     """Run a recipe: train, edit, evaluate, report.
@@ -55,7 +55,8 @@ def run(
     from excise.experiments.catalogue import RECIPES, find_recipe
     from excise.trackers import make_trackers
 
-    make_trackers(track)  # One that cannot begin is refused before anything is made.
+    trackers = tuple(name for names in track for name in names)
+    make_trackers(trackers)  # One that cannot begin is refused before anything is made.
     names = list(RECIPES) if recipe == "all" else [find_recipe(recipe).name]
     how = _How(
         seed=seed,
@@ -66,7 +67,7 @@ def run(
         executor=executor,
         address=address,
         engine=engine,
-        track=track,
+        trackers=trackers,
         trainer=trainer,
     )
     how.check(recipe)
@@ -99,7 +100,7 @@ class _How:
     executor: str | None
     address: str | None
     engine: tuple[str, ...]
-    track: tuple[str, ...]
+    trackers: tuple[str, ...]
     trainer: Literal["excise", "lightning"]
 
     def check(self, recipe: str) -> None:
@@ -135,6 +136,10 @@ class _How:
                 f"recipe {recipe} trains nothing and draws nothing at random: every seed gives the same run, so that "
                 f"there is nothing to repeat. Run it without --seed and --seeds."
             )
+        if self.trackers:
+            raise SettingError(
+                f"recipe {recipe} trains nothing that could be tracked; run it without --track."
+            )
         if self.trainer != "excise":
             raise SettingError(f"recipe {recipe} trains nothing; run it without --trainer.")
 
@@ -163,7 +168,7 @@ class _How:
                 path,
                 progress=progress,
                 then=build_report,
-                trackers=self.track,
+                trackers=self.trackers,
                 trainer=self.trainer,
             )
         print_run(results)
@@ -193,7 +198,7 @@ class _How:
                     then=build_report,
                     workers=self.workers if executor is None else None,
                     executor=executor,
-                    trackers=self.track,
+                    trackers=self.trackers,
                 )
         print_sweep(sweep)
         print(f"\nreport: {path / 'report.html'}")
