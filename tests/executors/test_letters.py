@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from excise.executors.letters import LetterReader, LetterWriter
 
 
@@ -34,3 +36,19 @@ def test_the_rest_of_an_earlier_file_comes_before_a_later_one(tmp_path: Path):
         writer.write(content, last=True)
         writer.close()
     assert LetterReader(tmp_path / "job").read() == ["one", "two"]
+
+
+def test_nothing_is_lost_when_a_file_cannot_be_read_for_a_moment(tmp_path: Path):
+    for content in ("one", "two"):
+        writer = LetterWriter(tmp_path / "job")
+        writer.write(content)
+        writer.close()
+    reader = LetterReader(tmp_path / "job")
+    second = tmp_path / "job.1.letters"
+    second.rename(tmp_path / "aside")
+    second.mkdir()
+    with pytest.raises(IsADirectoryError):
+        reader.read()
+    second.rmdir()
+    (tmp_path / "aside").rename(second)
+    assert reader.read() == ["one", "two"]

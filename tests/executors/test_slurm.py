@@ -59,6 +59,17 @@ def test_calls_back_arrive_while_the_job_runs(local: SlurmExecutor, tmp_path: Pa
     assert local.submit(errands.wait_for, gate, on_call=lambda _message: gate.touch()).result(WAIT) == "open"
 
 
+def test_an_error_of_who_is_called_back_is_the_futures_and_ends_the_job(local: SlurmExecutor, tmp_path: Path):
+    def refuse(_message: str) -> None:
+        raise FileNotFoundError("not this")
+
+    began = time.monotonic()
+    with pytest.raises(FileNotFoundError, match="not this"):
+        local.submit(errands.wait_for, tmp_path / "gate", on_call=refuse).result(WAIT)
+    assert local.submit(errands.square, 3).result(WAIT) == 9
+    assert time.monotonic() - began < 30, "the job waits for so long if it is not ended"
+
+
 def test_a_job_that_is_killed_and_one_that_runs_into_its_time_limit_say_so(local: SlurmExecutor):
     killed, late = local.submit(errands.die), local.submit(errands.run_into_time_limit)
     with pytest.raises(WorkerDiedError, match="it was killed, as when the machine runs out of memory"):

@@ -66,23 +66,28 @@ class LetterReader:
         return self._attempt > 0 or _file(self._stem, 0).exists()
 
     def read(self) -> list[Any]:
-        """All whole messages that are there and have not been given, in order."""
+        """All whole messages that are there and have not been given, in order.
+
+        Raises:
+            OSError: a file cannot be read now; nothing is lost, and the next call gives what this one did not.
+        """
         messages: list[Any] = []
+        attempt, offset = self._attempt, self._offset
         while True:
             # Asked before reading: once there is a later file, nothing is added to this one.
-            is_final = _file(self._stem, self._attempt + 1).exists()
+            is_final = _file(self._stem, attempt + 1).exists()
             try:
-                with _file(self._stem, self._attempt).open("rb") as file, contextlib.suppress(EOFError):
-                    file.seek(self._offset)
+                with _file(self._stem, attempt).open("rb") as file, contextlib.suppress(EOFError):
+                    file.seek(offset)
                     while True:
                         messages.append(read_frame(file))
-                        self._offset = file.tell()
+                        offset = file.tell()
             except FileNotFoundError:
-                return messages
+                is_final = False
             if not is_final:
+                self._attempt, self._offset = attempt, offset
                 return messages
-            self._attempt += 1
-            self._offset = 0
+            attempt, offset = attempt + 1, 0
 
     def remove(self) -> None:
         """Delete the files."""

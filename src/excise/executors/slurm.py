@@ -13,7 +13,6 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -21,10 +20,10 @@ from excise.errors import ExecutorError, SettingError, UnreachableError, WorkerD
 from excise.executors.base import Executor, OnCall
 from excise.executors.letters import LetterReader
 from excise.executors.processes import cores
-from excise.executors.slurm_jobs import Cluster, States, SubmittedJob
+from excise.executors.slurm_jobs import Cluster, States, SubmittedJob, Task
 from excise.executors.slurm_parameters import submitit_parameters
 from excise.executors.slurm_worker import Errand
-from excise.executors.work import Inbox, Package, pack
+from excise.executors.work import Inbox, pack
 from excise.extras import require
 
 __all__ = ["SlurmExecutor"]
@@ -38,18 +37,6 @@ _GATHER_SECONDS = 0.05
 
 _PAUSES = {"slurm": 1.0, "local": 0.05, "debug": 0.05}
 """Seconds between two looks at the files of what runs."""
-
-
-@dataclass
-class _Task:
-    """A function on its way: waiting for a slot, or a job."""
-
-    package: Package
-    future: "concurrent.futures.Future[Any]"
-    inbox: Inbox
-    letters: LetterReader
-    stem: Path
-    job: SubmittedJob | None = None
 
 
 class SlurmExecutor(Executor):
@@ -103,9 +90,9 @@ class SlurmExecutor(Executor):
         self._submitit = submitit.AutoExecutor(self._folder, cluster=self._cluster, slurm_max_num_timeout=0)
         self._submitit.update_parameters(**settings, slurm_array_parallelism=self.slots)
         self._changed = threading.Condition()
-        self._waiting: list[_Task] = []
-        self._running: list[_Task] = []
-        self._leaving: list[_Task] = []
+        self._waiting: list[Task] = []
+        self._running: list[Task] = []
+        self._leaving: list[Task] = []
         self._watcher: threading.Thread | None = None
         self._closed = False
         self._killed = False
@@ -116,7 +103,7 @@ class SlurmExecutor(Executor):
         package = pack(fn, args, kwargs)
         future: concurrent.futures.Future[T] = concurrent.futures.Future()
         stem = self._folder / uuid.uuid4().hex
-        task = _Task(package, future, Inbox(on_call), LetterReader(stem), stem)
+        task = Task(package, future, Inbox(on_call), LetterReader(stem), stem)
         with self._changed:
             if self._closed:
                 raise ExecutorError("this executor was shut down and takes nothing more; open another.")
@@ -164,9 +151,10 @@ class SlurmExecutor(Executor):
                 self._look_after(task)
             for task in list(self._leaving):
                 assert task.job is not None
-                if task.job.gone:
-                    task.job.tidy()
-                    self._leaving.remove(task)
+                with contextlib.suppress(OSError):
+                    if task.job.gone:
+                        self._leaving.remove(task)
+                        task.job.tidy()
             with self._changed:
                 if self._waiting or self._running or self._leaving:
                     self._changed.wait(_PAUSES[self._cluster])
@@ -192,7 +180,7 @@ class SlurmExecutor(Executor):
         if admitted:
             self._submit(admitted)
 
-    def _submit(self, tasks: list[_Task]) -> None:
+    def _submit(self, tasks: list[Task]) -> None:
         try:
             jobs = self._submitit.submit_array(
                 [Errand(task.package, tuple(sys.path), task.stem) for task in tasks]
@@ -208,37 +196,32 @@ class SlurmExecutor(Executor):
             task.job = SubmittedJob(job, self._cluster)
             self._running.append(task)
 
-    def _look_after(self, task: _Task) -> None:
+    def _look_after(self, task: Task) -> None:
         """Pass on what a job has written, and end its future with it."""
         assert task.job is not None
-        silent = task.job.silent  # Asked first: what it wrote before it ended is then read below.
-        may_begin = not task.future.running() and (task.letters.begun or silent or task.future.cancelled())
-        if may_begin and not task.future.set_running_or_notify_cancel():
-            self._release(task, cancel=True)
-            return
+        silent = False
         try:
-            for kind, *content in task.letters.read():
-                if kind == "call":
-                    task.inbox.take(*content)
-                    continue
-                self._release(task)
-                if kind == "result":
-                    task.future.set_result(*content)
-                else:
-                    is_interruption = kind == "interrupted"
-                    task.future.set_exception(
-                        task.job.death(timed_out=True) if is_interruption else content[0]
-                    )
+            silent = task.job.silent  # Asked first: what it wrote before it ended is then read below.
+            may_begin = task.letters.begun or silent or task.future.cancelled()
+            if may_begin and not task.future.running() and not task.future.set_running_or_notify_cancel():
+                self._release(task, cancel=True)
                 return
-        except Exception as error:  # Who is called back would not have it, or it means nothing here.
-            self._release(task, cancel=True)
-            task.future.set_exception(error)
+            kind, content = task.pass_on()
+        except Exception as error:
+            if isinstance(error, OSError) and not silent:
+                return  # A shared file system has its moments, and the next look may do better.
+            kind, content = "refused", error
+        if kind == "nothing" and not silent:
             return
-        if silent:
-            self._release(task)
-            task.future.set_exception(task.job.death())
+        self._release(task, cancel=kind == "refused")
+        if kind == "result":
+            task.future.set_result(content)
+        elif kind in ("nothing", "interrupted"):
+            task.future.set_exception(task.job.death(timed_out=kind == "interrupted"))
+        else:
+            task.future.set_exception(content)
 
-    def _release(self, task: _Task, *, cancel: bool = False) -> None:
+    def _release(self, task: Task, *, cancel: bool = False) -> None:
         """Give the slot of a task to another; its job is seen out."""
         assert task.job is not None
         if cancel:

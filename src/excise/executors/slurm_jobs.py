@@ -1,5 +1,6 @@
-"""How a job that submitit has submitted stands: whether it has ended, and why without a result."""
+"""A function on its way as a job of submitit's: what it tells, whether it has ended, and why without a result."""
 
+import concurrent.futures
 import contextlib
 import time
 from dataclasses import dataclass, field
@@ -7,8 +8,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from excise.errors import WorkerDiedError
+from excise.executors.letters import LetterReader
+from excise.executors.work import Inbox, Package
 
-__all__ = ["Cluster", "States", "SubmittedJob"]
+__all__ = ["Cluster", "States", "SubmittedJob", "Task"]
 
 Cluster = Literal["slurm", "local", "debug"]
 
@@ -112,6 +115,42 @@ class SubmittedJob:
         except OSError:
             return ""
         return "\n".join(text.splitlines()[-_LINES_OF_LOG:])
+
+
+@dataclass
+class Task:
+    """A function on its way: waiting for a slot, or a job.
+
+    Attributes:
+        package: the function.
+        future: its result to come.
+        inbox: where what it calls back with goes.
+        letters: what its job writes.
+        stem: of the files that these are in.
+        job: None until it is submitted.
+    """
+
+    package: Package
+    future: "concurrent.futures.Future[Any]"
+    inbox: Inbox
+    letters: LetterReader
+    stem: Path
+    job: SubmittedJob | None = None
+
+    def pass_on(self) -> tuple[str, Any]:
+        """Pass on what the function called back with, and say how it ended: with what, or "nothing" so far.
+
+        Raises:
+            OSError: what was written cannot be read now.
+        """
+        for kind, *content in self.letters.read():
+            if kind != "call":
+                return kind, content[0] if content else None
+            try:
+                self.inbox.take(*content)
+            except Exception as error:  # Who is called back would not have it.
+                return "refused", error
+        return "nothing", None
 
 
 class States:
