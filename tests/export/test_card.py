@@ -1,5 +1,6 @@
 """The model card of an export: what the Hub reads of it, what a reader sees, and that names stay text."""
 
+import sys
 from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
@@ -109,6 +110,7 @@ def test_the_code_of_the_card_runs_in_the_folder(run: Path, tmp_path: Path, monk
     code = text.split("```python\n")[1].split("```")[0]
     monkeypatch.syspath_prepend(tmp_path / "out")
     monkeypatch.setattr("sys.dont_write_bytecode", True)
+    monkeypatch.delitem(sys.modules, "load", raising=False)
     namespace: dict[str, object] = {}
     exec(compile(code, "README.md", "exec"), namespace)
     assert namespace["before"] is not None
