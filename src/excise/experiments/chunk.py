@@ -1,8 +1,10 @@
 """The unit of a sweep: some seeds trained in lockstep, then evaluated one by one into their run directories."""
 
+import contextlib
+import itertools
 import os
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -141,15 +143,19 @@ def _has_weights(run: Run) -> bool:
 
 
 def _runs(path: Path, seed: int) -> list[Run]:
+    """The runs of a seed that can be opened; found by their names, since a listing would cost more the more seeds."""
     runs = []
-    for directory in sorted(path.glob(f"seed-{seed}*")):
-        if directory.name != f"seed-{seed}" and not directory.name.startswith(f"seed-{seed}-again-"):
-            continue
-        try:
+    for directory in itertools.chain([path / f"seed-{seed}"], _again(path, seed)):
+        with contextlib.suppress(RunError):
             runs.append(open_run(directory))
-        except RunError:
-            continue
     return runs
+
+
+def _again(path: Path, seed: int) -> Iterator[Path]:
+    """Where a seed that did not finish was run again, in order."""
+    return itertools.takewhile(
+        Path.exists, (path / f"seed-{seed}-again-{count}" for count in itertools.count(2))
+    )
 
 
 def free_path(path: Path, seed: int) -> Path:

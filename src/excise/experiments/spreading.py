@@ -29,6 +29,9 @@ from excise.training.progress import SilentProgress
 
 __all__ = ["run_chunks"]
 
+_TOLD = 100
+"""How often, in about, a sweep tells how many of its seeds are finished; a small one tells of each."""
+
 
 def run_chunks(
     recipe: Recipe,
@@ -186,9 +189,12 @@ class _Display:
         )
 
     def seed(self, seed: int) -> None:
-        if seed not in self.finished:
-            self.finished.add(seed)
-            self.progress.stage(f"{len(self.finished)} of {self.seeds} seeds finished")
+        if seed in self.finished:
+            return
+        self.finished.add(seed)
+        count = len(self.finished)
+        if count == self.seeds or count % max(1, self.seeds // _TOLD) == 0:
+            self.progress.stage(f"{count} of {self.seeds} seeds finished")
 
     def note(self, note: str) -> None:
         if note not in self.notes:
