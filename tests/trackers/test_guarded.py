@@ -82,6 +82,20 @@ def test_a_tracker_that_hangs_is_dropped_and_holds_up_neither_the_run_nor_its_en
     assert told.steps == [0, 1, 2, 3, 4]
 
 
+@pytest.mark.parametrize("call", ["start", "log"])
+def test_a_tracker_that_hangs_is_dropped_while_the_run_still_goes_on(call: str, run: Tracked, rows: Rows):
+    broken = Broken(call)
+    guard = Guard(broken, QUICK)
+    guard.start(run)
+    guard.log(rows[0])
+    assert guard.dropped is None
+    deadline = time.monotonic() + 10
+    while guard.check() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    broken.released.set()
+    assert guard.dropped == f"it hangs in {call!r} since 0.1 s"
+
+
 def test_without_a_guard_the_same_tracker_ends_the_training():
     inputs = torch.rand(8, 3, generator=torch.Generator().manual_seed(0))
     stream = ex.TensorStream(inputs, {}, batch_size=4)
