@@ -7,6 +7,7 @@ Figures are made with matplotlib's objects, never with pyplot.
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Literal
 
@@ -19,6 +20,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocato
 
 from excise.numerals import number
 from excise.record.files import write_atomically
+from excise.showing import block, picture
 
 __all__ = [
     "DARK",
@@ -125,21 +127,28 @@ class Picture:
             RunError: a file cannot be written.
         """
         paths = (folder / f"{self.name}.png", folder / f"{self.name}.dark.png")
-        with _SETTINGS, matplotlib.style.context(["default", {"text.parse_math": False}]):
-            for path, theme in zip(paths, THEMES, strict=True):
-                figure = self.draw(theme)
-                write_atomically(
-                    path,
-                    lambda temporary, figure=figure: figure.savefig(
-                        temporary,
-                        format="png",
-                        dpi=DPI,
-                        facecolor=figure.get_facecolor(),
-                        metadata={"Software": None},
-                        pil_kwargs={"compress_level": 3},
-                    ),
-                )
+        for path, theme in zip(paths, THEMES, strict=True):
+            content = self.png(theme)
+            write_atomically(path, lambda temporary, content=content: temporary.write_bytes(content))
         return paths
+
+    def png(self, theme: Theme) -> bytes:
+        """The picture for a page of that theme, as the content of a PNG file."""
+        content = BytesIO()
+        with _SETTINGS, matplotlib.style.context(["default", {"text.parse_math": False}]):
+            figure = self.draw(theme)
+            figure.savefig(
+                content,
+                format="png",
+                dpi=DPI,
+                facecolor=figure.get_facecolor(),
+                metadata={"Software": None},
+                pil_kwargs={"compress_level": 3},
+            )
+        return content.getvalue()
+
+    def _repr_html_(self) -> str:
+        return block(self.title, picture(self.png(LIGHT), self.png(DARK), self.alt), self.caption)
 
 
 def new_figure(theme: Theme, height: float) -> Figure:
