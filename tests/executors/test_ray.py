@@ -11,7 +11,6 @@ import pytest
 
 import errands
 from excise.errors import (
-    ExecutorError,
     MissingExtraError,
     SettingError,
     WorkerDiedError,
@@ -120,11 +119,9 @@ def test_a_worker_that_always_dies_is_an_error_that_says_what_to_do(
 
 def test_what_has_not_begun_can_be_cancelled_and_an_interrupt_ends_what_runs(ray_cluster: ThreeNodes):
     futures: list[concurrent.futures.Future[float]] = []
-    workers: list[int] = []
 
     def interrupted() -> None:
         with RayExecutor(ray_cluster.address, slots=1) as executor:
-            workers.append(executor.submit(errands.process_id).result(WAIT))
             futures.extend(executor.submit(errands.sleep, 300) for _ in range(3))
             assert futures[1].cancel()
             while not futures[0].running():
@@ -139,19 +136,6 @@ def test_what_has_not_begun_can_be_cancelled_and_an_interrupt_ends_what_runs(ray
     assert last.cancelled()
     with pytest.raises(WorkerDiedError, match="shut down in the middle"):
         running.result(WAIT)
-
-
-def test_executors_share_a_connection_that_the_last_one_closes(ray_cluster: ThreeNodes):
-
-    with RayExecutor(ray_cluster.address) as first:
-        with RayExecutor("auto") as second:
-            assert second.submit(errands.square, 2).result(WAIT) == 4
-        assert first.submit(errands.square, 3).result(WAIT) == 9
-        with pytest.raises(SettingError, match=r"can be to one only; '10\.0\.0\.5:6379' came"):
-            RayExecutor("10.0.0.5:6379")
-    with pytest.raises(ExecutorError, match="shut down"):
-        first.submit(errands.square, 3)
-    assert not ray.is_initialized()
 
 
 @pytest.mark.parametrize(

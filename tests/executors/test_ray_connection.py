@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 import errands
-from excise.errors import UnreachableError, WorkerMismatchError
+from excise.errors import ExecutorError, SettingError, UnreachableError, WorkerMismatchError
 from excise.executors.ray import RayExecutor
 from ray_cluster import ThreeNodes
 
@@ -44,7 +44,7 @@ def test_a_server_that_says_nothing_is_unreachable_within_ten_seconds(silent_por
     assert time.monotonic() - began < 10
 
 
-def test_a_server_of_another_kind_is_no_cluster(silent_port: int):
+def test_a_server_of_another_kind_is_no_cluster():
     with socket.socket() as server:
         server.bind(("127.0.0.1", 0))
         server.listen()
@@ -83,6 +83,20 @@ def test_the_users_own_connection_is_used_and_left_open(ray_cluster: ThreeNodes)
             assert ray.is_initialized()
     finally:
         ray.shutdown()
+
+
+def test_executors_share_a_connection_that_the_last_one_closes(ray_cluster: ThreeNodes):
+    import ray
+
+    with RayExecutor(ray_cluster.address) as first:
+        with RayExecutor("auto") as second:
+            assert second.submit(errands.square, 2).result(WAIT) == 4
+        assert first.submit(errands.square, 3).result(WAIT) == 9
+        with pytest.raises(SettingError, match=r"can be to one only; '10\.0\.0\.5:6379' came"):
+            RayExecutor("10.0.0.5:6379")
+    with pytest.raises(ExecutorError, match="shut down"):
+        first.submit(errands.square, 3)
+    assert not ray.is_initialized()
 
 
 def test_without_an_address_ray_is_started_here_and_ends_with_the_executor():

@@ -21,7 +21,7 @@ from excise.executors.processes import cores
 
 __all__ = ["RayConnection"]
 
-_KNOCK_SECONDS = 4.0
+_KNOCK_SECONDS = 3.0
 
 _ADDRESS = re.compile(r"(?P<client>ray://)?(?P<host>\[[0-9a-fA-F:.]+\]|[^\s:/\[\]]+):(?P<port>\d{1,5})")
 
