@@ -66,7 +66,8 @@ def test_help_loads_no_torch():
 
 def test_a_worker_of_a_sweep_begins_to_train_before_anything_that_only_measures_is_loaded():
     loaded = loaded_after(
-        "import excise.executors.worker, excise.experiments.elsewhere; from excise.experiments.catalogue import isolated; isolated().data.build()"
+        "import excise.executors.worker, excise.experiments.elsewhere; "
+        "from excise.experiments.catalogue import isolated; isolated().data.build()"
     )
     assert "torch" in loaded
     assert not loaded & {"matplotlib", "PIL", "sklearn"}
