@@ -126,9 +126,16 @@ def test_the_debug_cluster_runs_in_this_process_and_leaves_nothing(
         executor.submit(errands.square, 3)
 
 
-def test_what_is_submitted_together_is_one_job_array_with_its_parameters(commands: Path, tmp_path: Path):
+def test_what_is_submitted_together_is_one_job_array_with_its_parameters(
+    commands: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("excise.executors.slurm._GATHER_SECONDS", 0.4)
     with SlurmExecutor(tmp_path / "jobs", parameters={"partition": "gpu", "mem_gb": 2}) as executor:
-        assert list(executor.map(errands.square, range(3), timeout=WAIT)) == [0, 1, 4]
+        futures = []
+        for number in range(3):
+            futures.append(executor.submit(errands.square, number))
+            time.sleep(0.05)
+        assert [future.result(WAIT) for future in futures] == [0, 1, 4]
     (script,) = commands.glob("*.sh")
     text = script.read_text(encoding="utf-8")
     for line in ("--array=0-2%3", "--partition=gpu", "--mem=2GB", "--time=60"):

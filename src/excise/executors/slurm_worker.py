@@ -3,7 +3,6 @@
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from excise.executors.letters import LetterWriter
 from excise.executors.work import Package, carry_out, sendable
@@ -34,11 +33,8 @@ class Errand:
         sys.path[:] = self.paths
         writer = LetterWriter(self.stem)
         try:
-            end: tuple[str, Any] = (
-                "result",
-                carry_out(self.package, lambda *numbered: writer.write(("call", *numbered))),
-            )
-            writer.write(end, last=True)
+            result = carry_out(self.package, lambda number, told: writer.write(("call", number, told)))
+            writer.write(("result", result), last=True)
         except Exception as error:
             # Submitit raises its own error wherever the function is when a time limit comes, perhaps in mid-frame.
             writer.close()
@@ -49,10 +45,6 @@ class Errand:
                 writer.write(("error", sendable(error)), last=True)
         finally:
             writer.close()
-
-    def checkpoint(self) -> Any:  # noqa: ANN401 - a type of submitit's
-        """What submitit queues again when Slurm needs the machine for another: the same, from its start."""
-        return require("submitit", "running Slurm jobs").helpers.DelayedSubmission(self)
 
 
 def _interruption() -> type[Exception]:
