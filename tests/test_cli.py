@@ -137,7 +137,7 @@ def test_help_names_every_command_without_importing_torch():
     code = "import sys; sys.argv = ['excise', '--help']\ntry:\n    from excise.cli import main; main()\n"
     code += "except SystemExit as end:\n    assert not end.code\nprint('torch' in sys.modules)"
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    for command in ("list", "run", "report", "show", "prune", "ablate", "trace", "doctor"):
+    for command in ("list", "run", "report", "show", "prune", "ablate", "trace", "doctor", "freeze"):
         assert command in ended.stdout
     assert ended.stdout.splitlines()[-1] == "False"
 

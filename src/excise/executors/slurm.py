@@ -80,7 +80,7 @@ class SlurmExecutor(Executor):
             raise UnreachableError(
                 "there is no Slurm on this machine: its commands sbatch and srun were not found. Start this where "
                 "jobs are submitted (a login node), or use this machine's processors: --executor processes, or "
-                'SlurmExecutor(cluster="local") to try jobs out.'
+                'cluster="local" to try jobs out (--engine cluster=local).'
             )
         self.slots = slots or {"slurm": _SLOTS, "local": cores(), "debug": 1}[self._cluster]
         self._folder = Path(folder) if folder is not None else _cache() / uuid.uuid4().hex[:12]
