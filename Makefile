@@ -48,7 +48,7 @@ types: $(VENV)/.dev
 	$(BIN)/basedpyright
 
 unit: $(VENV)/.dev
-	$(BIN)/pytest --numprocesses auto --maxprocesses 8 --dist loadgroup
+	$(BIN)/pytest --numprocesses auto --maxprocesses 8
 
 format: $(VENV)/.dev  ## let ruff rewrite what it can
 	$(BIN)/ruff check --fix .
@@ -56,6 +56,7 @@ format: $(VENV)/.dev  ## let ruff rewrite what it can
 
 bench: $(VENV)/.dev  ## our loops beside Lightning, our pruning beside Torch-Pruning; what a start costs
 	$(BIN)/python benchmarks/lightning_loop.py
+	$(BIN)/python benchmarks/lightning_adapter.py
 	$(BIN)/python benchmarks/sweep.py
 	$(BIN)/python benchmarks/startup.py
 	$(BIN)/python benchmarks/surgery.py
