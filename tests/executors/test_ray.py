@@ -21,8 +21,6 @@ from excise.executors.ray import RayExecutor
 from excise.executors.ray_failures import translated
 from ray_cluster import ThreeNodes
 
-pytestmark = pytest.mark.xdist_group("ray")
-
 WAIT = 60.0
 
 

@@ -14,8 +14,6 @@ from excise.errors import ExecutorError, SettingError, UnreachableError, WorkerM
 from excise.executors.ray import RayExecutor
 from ray_cluster import ThreeNodes
 
-pytestmark = pytest.mark.xdist_group("ray")
-
 WAIT = 60.0
 
 

@@ -4,15 +4,11 @@ import json
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from excise.executors.ray import RayExecutor
 from excise.experiments.sweep import run_sweep
 from excise.training.progress import SilentProgress
 from ray_cluster import ThreeNodes
 from tiny_recipe import make_tiny
-
-pytestmark = pytest.mark.xdist_group("ray")
 
 SEEDS = range(12)
 

@@ -70,7 +70,7 @@ def work(package: Package, paths: Sequence[str], mailbox: Any, task: str) -> byt
     """
     sys.path.extend(path for path in paths if path not in sys.path and os.path.exists(path))
     try:
-        with _posting(mailbox, task) as letters:
+        with _posting(mailbox) as letters:
             end = (
                 "result",
                 carry_out(
@@ -83,12 +83,11 @@ def work(package: Package, paths: Sequence[str], mailbox: Any, task: str) -> byt
 
 
 def warm_up() -> None:
-    """Import what takes long, so that the first function does not wait for it."""
-    import torch  # noqa: F401  # pyright: ignore[reportUnusedImport]
+    """Do nothing, in a worker that has been started for it, so that the first function finds one."""
 
 
 @contextmanager
-def _posting(mailbox: Any, task: str) -> Iterator["queue.SimpleQueue[Letter | None]"]:  # noqa: ANN401, ARG001
+def _posting(mailbox: Any) -> Iterator["queue.SimpleQueue[Letter | None]"]:  # noqa: ANN401 - a handle
     """A queue that is posted from; after the block, all that was put into it has arrived."""
     letters: queue.SimpleQueue[Letter | None] = queue.SimpleQueue()
     if mailbox is None:
