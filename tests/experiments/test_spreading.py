@@ -240,3 +240,20 @@ def test_workers_end_when_the_process_that_started_them_is_killed(tmp_path: Path
     # The workers hold its standard error too: this returns when the last of them has ended.
     _, errors = parent.communicate(timeout=60)
     assert errors == ""
+
+
+class Forgetful(Afar):
+    """What its first function calls back with of seed 1 is lost on the way."""
+
+    def _start(self, fn: Any, args: Any, kwargs: Any, on_call: Any):
+        if 1 in args[0].seeds and len(args[0].seeds) > 1:
+            heard = on_call
+            on_call = lambda message: getattr(message, "seed", 0) == 1 or heard(message)  # noqa: E731
+        return super()._start(fn, args, kwargs, on_call)
+
+
+def test_a_seed_that_was_run_and_did_not_arrive_is_run_again(undisturbed: Any, tmp_path: Path):
+    told = Told()
+    with Forgetful(2) as executor:
+        assert run_sweep(RECIPE, SEEDS, tmp_path, executor=executor, progress=told) == undisturbed[1]
+    assert told.stages[-2] == "8 of 8 seeds finished"

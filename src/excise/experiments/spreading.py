@@ -134,10 +134,10 @@ class _Spreading:
 
     def _end(self, sent: _Sent, future: "Future[None]") -> None:
         """A chunk has ended: what a worker that died had not finished is begun again."""
+        missing = tuple(seed for seed in sent.seeds if self._is_missing(seed))
         try:
             future.result()
         except WorkerDiedError as error:
-            missing = tuple(seed for seed in sent.seeds if self._is_missing(seed))
             if len(missing) == 1 == len(sent.seeds):
                 self.deaths.append(f"seed {missing[0]}: {str(error).rstrip('.')}")
                 return
@@ -149,6 +149,14 @@ class _Spreading:
             raise RunError(
                 f"{error} The same command goes on with the seeds that are not finished."
             ) from error
+        else:
+            if missing == sent.seeds:
+                raise RunError(f"seeds {', '.join(map(str, missing))} were run and have not arrived.")
+            if missing:  # What a machine had told of was lost with it.
+                self._send(missing)
+            for seed in sent.seeds:
+                if seed not in missing:
+                    self.display.seed(seed)
 
     def _is_missing(self, seed: int) -> bool:
         return finished_run(self.path, seed) is None and failure_of(self.path, seed) is None
