@@ -40,41 +40,36 @@ class LabelCounts:
 
     def __init__(self) -> None:
         self._since_start: dict[str, Tensor] = {}
-        self._in_epoch: dict[str, Tensor] = {}
+        self._before_epoch: dict[str, int] = {}
 
     def add(self, labels: Mapping[str, Tensor]) -> None:
         """Count a batch."""
+        counts = self._since_start
         for name, values in labels.items():
             count = torch.count_nonzero(values)
-            for counts in (self._since_start, self._in_epoch):
-                before = counts.get(name)
-                counts[name] = count if before is None else before + count
+            counts[name] = count if name not in counts else count.add_(counts[name])
 
     def begin_epoch(self) -> None:
         """Count the epoch from 0."""
-        self._in_epoch = {}
+        self._before_epoch = self.since_start()
 
     def since_start(self) -> dict[str, int]:
         """The count of each label since the training began."""
-        return _numbers(self._since_start)
+        return {name: int(count) for name, count in self._since_start.items()}
 
     def in_epoch(self) -> dict[str, int]:
         """The count of each label in this epoch."""
-        return _numbers(self._in_epoch)
+        return {name: count - self._before_epoch.get(name, 0) for name, count in self.since_start().items()}
 
     def names(self) -> Iterable[str]:
         """The labels that were seen, sorted."""
         return sorted(self._since_start)
 
     def state(self) -> dict[str, dict[str, int]]:
-        """Both counts, for a checkpoint."""
-        return {"since_start": self.since_start(), "in_epoch": self.in_epoch()}
+        """The counts, for a checkpoint."""
+        return {"since_start": self.since_start(), "before_epoch": self._before_epoch}
 
     def restore(self, state: Mapping[str, Mapping[str, int]]) -> None:
         """Count on from those."""
         self._since_start = {name: torch.tensor(count) for name, count in state["since_start"].items()}
-        self._in_epoch = {name: torch.tensor(count) for name, count in state["in_epoch"].items()}
-
-
-def _numbers(counts: Mapping[str, Tensor]) -> dict[str, int]:
-    return {name: int(count) for name, count in counts.items()}
+        self._before_epoch = dict(state["before_epoch"])
