@@ -131,3 +131,15 @@ def test_an_extra_that_is_not_there_is_named(installed: Callable[..., Path], mon
     monkeypatch.setitem(EXTRAS, "ray", packages)
     with pytest.raises(MissingExtraError, match=r"needs no-such-cloud.*pip install 'excise\[ray\]'"):
         freeze(["ray"])
+
+
+def test_a_ray_cluster_is_given_the_versions_and_the_source_but_not_another_ray():
+    from ray.runtime_env import RuntimeEnv
+
+    frozen = freeze(["ray"])
+    environment = frozen.runtime_env()
+    assert any(line.startswith("ray==") for line in frozen.requirements)
+    assert {line for line in frozen.requirements if not line.startswith("ray==")} == set(environment["pip"])
+    assert [Path(place).name for place in environment["py_modules"]] == ["excise"]
+    assert (Path(environment["py_modules"][0]) / "__init__.py").is_file()
+    assert RuntimeEnv(**environment)["pip"]["packages"] == environment["pip"]

@@ -53,6 +53,16 @@ class Frozen:
             head.append(f"Not to be downloaded, and to be sent along: {', '.join(self.own)}.")
         return "\n".join([*(f"# {line}" for line in [*head, *self.notes]), *self.requirements]) + "\n"
 
+    def runtime_env(self) -> dict[str, Any]:
+        """The same for the workers of a Ray cluster, as Ray takes it: what is installed there, and what is sent."""
+        places = {name: _place_of(name) for name in self.own}
+        here = next((line for line in self.requirements if line.startswith("ray==")), None)
+        return {
+            # A cluster's Ray is the one that its nodes were started with.
+            "pip": [line for line in self.requirements if line != here],
+            "py_modules": [str(place) for place in places.values() if place is not None],
+        }
+
 
 def freeze(extras: Iterable[str] = (), modules: Iterable[str] = ()) -> Frozen:
     """The exact versions that excise, the extras and the user's own packages need, as installed here.
@@ -180,9 +190,18 @@ def _is_own(module: str) -> bool:
     """Whether a module is code of the user's: neither of Python nor installed from a package index."""
     if module in sys.stdlib_module_names or module == "__main__":
         return False
-    found = find_spec(module)
-    place = found and (found.origin or next(iter(found.submodule_search_locations or ()), None))
-    if not place:
+    place = _place_of(module)
+    if place is None:
         return False
     installed = {Path(sysconfig.get_path(kind)).resolve() for kind in ("purelib", "platlib")}
-    return not any(Path(place).resolve().is_relative_to(folder) for folder in installed)
+    return not any(place.resolve().is_relative_to(folder) for folder in installed)
+
+
+def _place_of(module: str) -> Path | None:
+    """The folder of a package or the file of a module; None where it has neither."""
+    found = find_spec(module)
+    if found is None:
+        return None
+    if found.submodule_search_locations:
+        return Path(next(iter(found.submodule_search_locations)))
+    return Path(found.origin) if found.origin and found.has_location else None

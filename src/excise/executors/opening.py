@@ -45,10 +45,14 @@ class Kind:
 
 
 def _ray(asked: Asked) -> Executor:
+    from excise.executors.freeze import freeze
     from excise.executors.ray import RayExecutor
 
-    settings = parse_settings(asked.settings, {"retries": int, "shares_files": bool})
-    return RayExecutor(asked.address, slots=asked.slots, **settings)
+    settings = parse_settings(
+        asked.settings, {"retries": int, "shares_files": bool, "same_environment": bool}
+    )
+    environment = freeze().runtime_env() if settings.pop("same_environment", False) else None
+    return RayExecutor(asked.address, slots=asked.slots, runtime_env=environment, **settings)
 
 
 def _slurm(asked: Asked) -> Executor:
@@ -75,7 +79,9 @@ _MODAL_RESOURCES = {"cpu": float, "memory": int, "gpu": str, "region": str}
 EXECUTORS = {
     "inline": Kind(lambda _asked: Inline(), "this process"),
     "processes": Kind(lambda asked: Processes(asked.slots), "processes of this machine"),
-    "ray": Kind(_ray, "a Ray cluster", takes_address=True, takes_settings="retries, shares_files"),
+    "ray": Kind(
+        _ray, "a Ray cluster", takes_address=True, takes_settings="retries, shares_files, same_environment"
+    ),
     "slurm": Kind(
         _slurm, "jobs of Slurm", takes_settings="partition, time, mem_gb and the like; cluster, folder"
     ),

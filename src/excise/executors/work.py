@@ -12,6 +12,7 @@ from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+import excise
 from excise.errors import ExciseError, SettingError, WorkerMismatchError
 from excise.executors.remote import CallBack, RemoteFunction
 
@@ -20,7 +21,7 @@ __all__ = ["Inbox", "Package", "carry_out", "check_versions", "pack", "sendable"
 Package = tuple[dict[str, str], bytes]
 """The versions of the caller, which are looked at first, and the pickled function with its arguments."""
 
-_MUST_AGREE = ("excise", "torch", "numpy")
+_MUST_AGREE = ("torch", "numpy")
 
 
 def pack(fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Package:
@@ -64,7 +65,7 @@ def carry_out(package: Package, tell: Callable[[int, Any], object]) -> Any:  # n
 
 def versions() -> dict[str, str]:
     """What must agree between a caller and its workers: Python to the minor version, and packages."""
-    found = {"python": ".".join(platform.python_version_tuple()[:2])}
+    found = {"python": ".".join(platform.python_version_tuple()[:2]), "excise": excise.__version__}
     for package in _MUST_AGREE:
         try:
             found[package] = version(package).partition("+")[0]
