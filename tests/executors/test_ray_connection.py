@@ -1,8 +1,10 @@
 """A cluster that cannot be reached, or is another, is told of soon; what the user opened stays open."""
 
 import logging
-import signal
+import os
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -98,12 +100,23 @@ def test_executors_share_a_connection_that_the_last_one_closes(ray_cluster: Thre
 
 
 def test_without_an_address_ray_is_started_here_and_ends_with_the_executor():
-    import ray
-
-    before = signal.getsignal(signal.SIGTERM)
-    with RayExecutor(slots=1) as executor:
-        assert executor.shares_files
-        assert executor.slots == 1
-        assert executor.submit(errands.square, 3).result(WAIT) == 9
-        assert signal.getsignal(signal.SIGTERM) is before
-    assert not ray.is_initialized()
+    script = (
+        "import signal, sys; sys.path[:0] = sys.argv[1:]\nimport errands, ray\n"
+        "from excise.executors.ray import RayExecutor\n"
+        "before, told = signal.getsignal(signal.SIGTERM), []\n"
+        "with RayExecutor(slots=1) as executor:\n"
+        "    assert executor.submit(errands.count, 3, on_call=told.append).result(60) == 3\n"
+        "    assert signal.getsignal(signal.SIGTERM) is before\n"
+        "    print(told, executor.slots, executor.shares_files)\n"
+        "print(ray.is_initialized())\n"
+        "try:\n    RayExecutor('127.0.0.1:6379')\nexcept ValueError as error:\n    print(error)\n"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", script, os.path.dirname(errands.__file__)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    shown, is_connected, refused = ran.stdout.splitlines()
+    assert (shown, is_connected, ran.stderr) == ("[0, 1, 2] 1 True", "False", "")
+    assert "'127.0.0.1:6379' came). Use another process." in refused

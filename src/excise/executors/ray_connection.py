@@ -61,6 +61,7 @@ class RayConnection:
     _shares = 0
     _address: str | None = None
     _was_told = True
+    _has_started_ray = False
 
     def __init__(
         self, ray: ModuleType, address: str | None, slots: int | None, runtime_env: Mapping[str, Any] | None
@@ -75,6 +76,12 @@ class RayConnection:
                 self._require_same(address)
             else:
                 RayConnection._shares = 0
+                if address is not None and RayConnection._has_started_ray:
+                    raise SettingError(
+                        f"this process has started Ray on this machine before, and Ray's actors do not work in it on "
+                        f"another cluster ({address!r} came). Use another process."
+                    )
+                RayConnection._has_started_ray |= address is None
                 _open(ray, address, slots, runtime_env)
                 RayConnection._address = address
                 # Ray prints about each worker that dies, whatever it is told at its start; its end is an error of ours.
