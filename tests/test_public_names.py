@@ -5,6 +5,7 @@ import sys
 import pytest
 
 import excise
+from excise.extras import EXTRAS
 
 # Each would make `import excise` slow for those who only want to train or to cut.
 HEAVY = ("matplotlib", "jinja2", "pandas", "sklearn", "xarray", "scipy", "rich", "tyro")
@@ -25,7 +26,8 @@ def test_every_public_name_can_be_reached_and_the_stub_says_so(name: str):
 
 
 @pytest.mark.parametrize(
-    "room", ["anchoring", "evaluation", "export", "figures", "record", "schedule", "surgery", "training", "errors"]
+    "room",
+    ["anchoring", "evaluation", "export", "figures", "record", "schedule", "surgery", "training", "errors"],
 )
 def test_every_name_a_room_exports_exists(room: str):
     module = importlib.import_module(f"excise.{room}")
@@ -53,6 +55,13 @@ def test_the_names_of_the_core_load_nothing_heavy_but_torch():
     loaded = loaded_after("from excise import Anchoring, Dopesheet, ablate, capture, fit, prune")
     assert "torch" in loaded
     assert not loaded & set(HEAVY)
+
+
+def test_all_public_names_load_nothing_that_an_extra_installs():
+    loaded = loaded_after("from excise import *; import excise.executors, excise.trackers")
+    assert "torch" in loaded
+    extras = (package.replace("-", "_") for extra in EXTRAS.values() for package in extra.packages)
+    assert not loaded & {*extras, "mlflow"}
 
 
 def test_help_loads_no_torch():

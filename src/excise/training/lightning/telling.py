@@ -28,7 +28,9 @@ class _Step:
 class Teller:
     """Logs steps and epochs, and tells observers of them.
 
-    A snapshot waits until the next step begins, so that a validation which follows the step is part of it.
+    Loggers are told of every so many steps as Lightning counts them, observers of those that `excise.fit` tells them
+    of: the first, every so many after it, and the last. A snapshot waits until the next step begins, so that a
+    validation which follows the step is part of it.
 
     Args:
         observers: told of each logged step, on the first process only.
@@ -83,7 +85,8 @@ class Teller:
         done = latest.number + 1
         every = trainer.log_every_n_steps  # pyright: ignore[reportAttributeAccessIssue] - Lightning sets it from outside
         logged = done % every == 0 or trainer.should_stop
-        if not logged and done != self._num_steps:
+        told = latest.number % every == 0 or done == self._num_steps or trainer.should_stop
+        if not logged and not told:
             return
         snapshot = self._snapshot(trainer, latest)
         if logged and self._log and not trainer.barebones:
@@ -94,7 +97,8 @@ class Teller:
                 **{f"label/{name}": float(count) for name, count in self.label_counts.items()},
             }
             pl_module.log_dict(row, on_step=True, on_epoch=False)
-        self._waiting = snapshot
+        if told:
+            self._waiting = snapshot
 
     def _snapshot(self, trainer: pl.Trainer, latest: _Step) -> Snapshot:
         """The step in numbers, of all processes."""
