@@ -199,7 +199,8 @@ class RayExecutor(Executor):
             return
         for name, number, message in letters[self._seen - before :]:
             self._seen += 1
-            if task := self._running.get(name):
+            task = self._running.get(name)
+            if task is not None and not task.future.done():
                 try:
                     task.inbox.take(number, pickle.loads(message))
                 except Exception as error:  # what was called back was not taken
@@ -210,22 +211,25 @@ class RayExecutor(Executor):
     def _end(self, task: _Task) -> None:
         """Resolve the future of a function that has ended."""
         del self._running[task.name]
+        if task.future.done():
+            return
         try:
             kind, content = pickle.loads(self._ray.get(task.ref))
         except Exception as error:
-            task.future.set_exception(translated(error, self._ray))
+            self._fail(task, translated(error, self._ray))
             return
         if kind == "result":
             task.future.set_result(content)
         else:
-            task.future.set_exception(content)
+            self._fail(task, content)
 
     def _fail(self, task: _Task, error: Exception) -> None:
-        """End a function in its middle."""
-        del self._running[task.name]
-        with contextlib.suppress(Exception):  # It has ended, or the connection has.
-            self._ray.cancel(task.ref, force=True)
-        task.future.set_exception(error)
+        """Give the future its error; the function keeps its slot until it ends.
+
+        To cancel it could end this process: Ray 2.60 does not survive a result that arrives for a cancelled task.
+        """
+        if not task.future.done():
+            task.future.set_exception(error)
 
     def _end_all(self, error: Exception) -> None:
         with self._changed:
@@ -233,8 +237,13 @@ class RayExecutor(Executor):
             waiting, self._waiting = list(self._waiting), deque()
         for task in waiting:
             task.future.cancel()
-        for task in list(self._running.values()):
+        for task in self._running.values():
+            if not self._connection.is_last:  # With the connection, what runs ends anyway.
+                with contextlib.suppress(Exception):  # The connection is gone.
+                    if not self._ray.wait([task.ref], timeout=0)[0]:
+                        self._ray.cancel(task.ref, force=True)
             self._fail(task, error)
+        self._running.clear()
 
     def _let_go(self) -> None:
         if self._mailbox is not None:

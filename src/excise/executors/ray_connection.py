@@ -91,6 +91,11 @@ class RayConnection:
                 RayConnection._shares += 1
             self.is_local = not self.is_the_users and RayConnection._address is None
 
+    @property
+    def is_last(self) -> bool:
+        """Whether the connection is closed with this share."""
+        return not self.is_the_users and RayConnection._shares == 1
+
     def close(self) -> None:
         """Give the share back; the last one closes the connection, and ends a cluster that was started here."""
         with RayConnection._lock:
