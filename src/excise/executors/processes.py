@@ -13,6 +13,7 @@ import queue
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -20,11 +21,14 @@ from typing import Any, TypeVar
 from excise.errors import ExecutorError, SettingError, WorkerDiedError
 from excise.executors.base import Executor, OnCall
 from excise.executors.frames import read_frame, write_frame
-from excise.executors.work import Inbox, Package, pack
+from excise.executors.work import GRACE, Inbox, Package, pack
 
 __all__ = ["Processes", "cores"]
 
 T = TypeVar("T")
+
+_LOOK = 0.05
+"""Seconds between two looks at whether processes that were asked to end have ended."""
 
 
 def cores() -> int:
@@ -95,13 +99,22 @@ class Processes(Executor):
                         if order is not None:
                             order.future.cancel()
                 for process in self._processes:
-                    process.kill()
+                    process.terminate()
+                threading.Thread(target=self._kill_late, daemon=True).start()
             if not already or cancel_futures:
                 for _ in self._threads:
                     self._orders.put(None)
         if wait:
             for thread in self._threads:
                 thread.join()
+
+    def _kill_late(self) -> None:
+        """End what does not end when it is asked to."""
+        deadline = time.monotonic() + GRACE
+        while self._processes and time.monotonic() < deadline:
+            time.sleep(_LOOK)
+        for process in tuple(self._processes):
+            process.kill()
 
     def _serve(self) -> None:
         """Give one process one order after another."""

@@ -16,7 +16,10 @@ import excise
 from excise.errors import ExciseError, SettingError, WorkerMismatchError
 from excise.executors.remote import CallBack, RemoteFunction
 
-__all__ = ["Inbox", "Package", "carry_out", "check_versions", "pack", "sendable", "versions"]
+__all__ = ["GRACE", "Inbox", "Package", "carry_out", "check_versions", "pack", "sendable", "versions"]
+
+GRACE = 10.0
+"""Seconds in which a function that is interrupted may write down that it was."""
 
 Package = tuple[dict[str, str], bytes]
 """The versions of the caller, which are looked at first, and the pickled function with its arguments."""

@@ -1,8 +1,9 @@
 """A process that carries functions out for the one that started it: `python -m excise.executors.worker`.
 
 Functions come through its standard input and what happens goes to its standard output, as frames; what a function
-prints goes to standard error. When its standard input ends, because whoever started it has gone, it ends at once: a
-sweep that was killed leaves nothing running.
+prints goes to standard error. When its standard input ends, because whoever started it has gone, or when it is asked to
+end, it interrupts its function, which may write down that it was, and ends: a sweep that was killed leaves nothing
+running.
 """
 
 import os
@@ -10,10 +11,12 @@ import queue
 import signal
 import sys
 import threading
-from typing import IO
+import time
+from types import FrameType
+from typing import IO, NoReturn
 
 from excise.executors.frames import read_frame, write_frame
-from excise.executors.work import Package, carry_out, sendable
+from excise.executors.work import GRACE, Package, carry_out, sendable
 
 __all__ = ["main"]
 
@@ -21,6 +24,14 @@ __all__ = ["main"]
 def main() -> None:
     """Carry out functions until standard input ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that waits for this one.
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        _work()
+    except KeyboardInterrupt:
+        os._exit(1)
+
+
+def _work() -> NoReturn:
     out = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     sys.path[:] = read_frame(sys.stdin.buffer)  # Modules are found where the caller finds them.
@@ -40,7 +51,13 @@ def _read(pipe: IO[bytes], packages: "queue.SimpleQueue[Package]") -> None:
         while True:
             packages.put(read_frame(pipe))
     except EOFError:
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(GRACE)
         os._exit(1)
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
+    raise KeyboardInterrupt
 
 
 if __name__ == "__main__":

@@ -1,19 +1,18 @@
 """Processes are started for real: what is tested is that they work together, and that none is left."""
 
-import json
 import os
-import signal
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+import tiny_recipe
 from excise.errors import RunError
+from excise.executors import Processes
 from excise.experiments.recipe import Recipe
-from excise.experiments.reproduction import Part, at_once
+from excise.experiments.reproduction import Part
 from excise.experiments.reproduction.at_once import run_at_once
 from excise.experiments.sweep import run_sweep
 from excise.record import open_run
@@ -21,8 +20,19 @@ from excise.record.files import read_json
 from excise.training import Snapshot
 from excise.training.progress import SilentProgress
 
-Popen = subprocess.Popen
-"""The real one, which tests stand something before."""
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> list[subprocess.Popen[bytes]]:
+    """The processes that were started."""
+    made: list[subprocess.Popen[bytes]] = []
+    genuine = Processes._launch
+
+    def launch(executor: Processes) -> subprocess.Popen[bytes]:
+        made.append(genuine(executor))
+        return made[-1]
+
+    monkeypatch.setattr(Processes, "_launch", launch)
+    return made
 
 
 class Noting(SilentProgress):
@@ -42,15 +52,8 @@ class Noting(SilentProgress):
 
 
 def test_sweeps_in_processes_have_the_numbers_of_sweeps_alone_and_none_is_left(
-    tiny: Callable[..., Recipe], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tiny: Callable[..., Recipe], tmp_path: Path, started: list[subprocess.Popen[bytes]]
 ):
-    started: list[subprocess.Popen[str]] = []
-
-    def start(*arguments: Any, **settings: Any) -> subprocess.Popen[str]:
-        started.append(Popen(*arguments, **settings))
-        return started[-1]
-
-    monkeypatch.setattr(at_once.subprocess, "Popen", start)
     entries = [
         (Part(tiny(steps=steps, name=name), (0, 1), is_sweep=False), tmp_path / name)
         for name, steps in (("short", 10), ("long", 30), ("middle", 20))
@@ -58,7 +61,7 @@ def test_sweeps_in_processes_have_the_numbers_of_sweeps_alone_and_none_is_left(
     progress = Noting()
     run_at_once(entries, processors=2, progress=progress)
     assert len(started) == 2
-    assert [process.poll() for process in started] == [0, 0]
+    assert None not in [process.poll() for process in started]
     for part, path in entries:
         alone = run_sweep(part.recipe, part.seeds, tmp_path / "alone" / part.recipe.name, workers=1)
         assert read_json(path / "sweep.json") == alone
@@ -83,67 +86,76 @@ def test_a_note_is_told_once_a_recipe_as_a_note_which_stays(tiny: Callable[..., 
     assert not set(progress.notes) & set(progress.stages)
 
 
-class Dead:
-    """Stands in for processes that die at once, or that tell of an error first."""
-
-    def __init__(self, script: str) -> None:
-        self.script = script
-        self.started: list[subprocess.Popen[str]] = []
-
-    def __call__(self, _command: list[str], **settings: Any) -> subprocess.Popen[str]:
-        self.started.append(Popen([sys.executable, "-c", self.script], **settings))
-        return self.started[-1]
-
-
 @pytest.mark.parametrize(
-    ("script", "said"),
+    ("change", "said"),
     [
-        ("raise SystemExit(3)", r"a process of the reproduction died \(exit status 3\)"),
-        (
-            "import json, sys; sys.stdin.readline();"
-            "print(json.dumps({'kind': 'error', 'error': 'the disk is full'}), flush=True); sys.stdin.read()",
-            "the disk is full",
-        ),
+        (lambda path: path.write_text("", encoding="utf-8"), "cannot make the run directory"),
+        (None, r"a worker process died in the middle of its work \(signal 9.* The same command goes on"),
     ],
-    ids=["died", "error"],
+    ids=["error", "died"],
 )
-def test_a_process_that_fails_ends_the_others(
-    tiny: Callable[..., Recipe], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str, said: str
+def test_a_sweep_that_fails_ends_the_others_which_say_that_they_were_cancelled(
+    tiny: Callable[..., Recipe],
+    tmp_path: Path,
+    started: list[subprocess.Popen[bytes]],
+    change: Callable[[Path], object] | None,
+    said: str,
 ):
-    dead = Dead(script)
-    monkeypatch.setattr(at_once.subprocess, "Popen", dead)
-    entries = [(Part(tiny(name=name), (0,), is_sweep=False), tmp_path / name) for name in ("a", "b")]
+    def endless(name: str) -> tuple[Part, Path]:
+        return Part(tiny(name=name, steps=50_000), (0,), is_sweep=False), tmp_path / name
+
+    class Killing(Noting):
+        def __call__(self, snapshot: Snapshot) -> None:
+            super().__call__(snapshot)
+            if change is None and len(self.snapshots) == 1:
+                started[1].kill()
+
+    if change is not None:
+        change(tmp_path / "b")
     with pytest.raises(RunError, match=said):
-        run_at_once(entries, processors=2)
-    assert len(dead.started) == 2
-    codes = [process.poll() for process in dead.started]
-    assert None not in codes
-    if said == "the disk is full" and os.name == "posix":
-        assert set(codes) == {-signal.SIGTERM}  # asked to end, not killed
+        run_at_once([endless("a"), endless("b")], processors=2, progress=Killing())
+    assert len(started) == 2
+    assert None not in [process.poll() for process in started]
+    if change is None:  # The one that was not killed had begun.
+        assert "cancelled" in statuses(tmp_path / "a", tmp_path / "b")
 
 
-def test_a_process_that_is_left_alone_writes_down_that_its_sweep_was_cancelled(
-    tiny: Callable[..., Recipe], tmp_path: Path
-):
-    task = {
-        "part": 0,
-        "recipe": tiny(steps=1_000_000).spec(),
-        "seeds": [0],
-        "path": str(tmp_path / "sweep"),
-        "workers": 1,
+def statuses(*paths: Path) -> set[str]:
+    return {
+        open_run(path).status["status"] for path in paths if path.is_dir() and (path / "status.json").exists()
     }
-    with Popen(
-        [sys.executable, "-m", "excise.experiments.reproduction.worker"],
-        stdin=subprocess.PIPE,
+
+
+LEFT_ALONE = """
+import sys
+from pathlib import Path
+from excise.experiments.reproduction import Part
+from excise.experiments.reproduction.at_once import run_at_once
+from excise.training.progress import SilentProgress
+from tiny_recipe import make_tiny
+
+class Tell(SilentProgress):
+    def __call__(self, snapshot):
+        print("it trains", flush=True)
+
+parts = [(Part(make_tiny(steps=50_000), (seed,), is_sweep=False), Path(sys.argv[1]) / str(seed)) for seed in (0, 1)]
+run_at_once(parts, processors=2, progress=Tell())
+"""
+
+
+def test_a_process_that_is_left_alone_writes_down_that_its_sweep_was_cancelled(tmp_path: Path):
+    support = str(Path(tiny_recipe.__file__).parent)
+    with subprocess.Popen(
+        [sys.executable, "-c", LEFT_ALONE, str(tmp_path)],
         stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([support, os.environ.get("PYTHONPATH", "")])},
     ) as process:
-        assert process.stdin is not None
         assert process.stdout is not None
-        process.stdin.write(json.dumps(task) + "\n")
-        process.stdin.flush()
-        assert json.loads(process.stdout.readline())["kind"] == "step"  # it trains
-        process.stdin.close()
-        process.stdout.read()
-        assert process.wait() == 1
-    assert open_run(tmp_path / "sweep").status["status"] == "cancelled"
+        assert process.stdout.readline() == "it trains\n"
+        process.kill()
+        # The workers hold its standard error too: this returns when the last of them has ended.
+        _, errors = process.communicate(timeout=60)
+    assert errors == ""
+    assert "cancelled" in statuses(tmp_path / "0", tmp_path / "1")
