@@ -6,20 +6,6 @@ __generated_with = "0.25.2"
 app = marimo.App(width="medium", app_title="Delete warmth")
 
 
-@app.cell
-def _():
-    import marimo as mo
-    import pandas as pd
-
-    import excise as ex
-    from excise import color, figures
-    from excise.numerals import number
-    from excise.seeding import generator
-    from excise.training.progress import progress_for
-
-    return color, ex, figures, generator, mo, number, pd, progress_for
-
-
 @app.cell(hide_code=True)
 def _(mo):
     mo.md(r"""
@@ -36,8 +22,23 @@ def _(mo):
 
 
 @app.cell
+def _():
+    import marimo as mo
+    import pandas as pd
+
+    import excise as ex
+    from excise import color, figures
+    from excise.numerals import number
+    from excise.seeding import generator
+    from excise.showing import Frame
+    from excise.training.progress import progress_for
+
+    return Frame, color, ex, figures, generator, mo, number, pd, progress_for
+
+
+@app.cell
 def _(mo):
-    # How much to run. The experiment itself takes 3,000 steps, and 20 seeds or more to say anything about seeds:
+    # The experiment takes 3,000 steps, and 20 seeds or more to say anything about seeds:
     # marimo edit notebooks/delete_warmth.py -- --steps 3000 --seeds 20
     arguments = mo.cli_args() if mo.app_meta().mode else {}
     num_steps = int(arguments.get("steps", 2000))
@@ -234,12 +235,12 @@ def _(mo):
 
 
 @app.cell
-def _(color, conditions, ex, number):
+def _(Frame, color, conditions, ex):
     LOST, KEPT = 0.1, 0.05
     WARM_AND_COOL = ["red", "cyan"]
     SPARED = ["lime", "purple", "white", "gray", "black"]
     named = ex.evaluation.evaluate(conditions, color.named_colors())["error"].to_pandas().T
-    named.sort_values("pruned", ascending=False).map(number)
+    Frame(named.sort_values("pruned", ascending=False), "Error of each named colour")
     return KEPT, LOST, SPARED, WARM_AND_COOL, named
 
 
@@ -278,11 +279,11 @@ def _(mo):
 
 @app.cell
 def _(
+    Frame,
     color,
     ex,
     named,
     num_steps,
-    number,
     pd,
     progress_for,
     seed,
@@ -298,7 +299,12 @@ def _(
         color.named_colors(),
     )["error"]
     control_named = control_named.to_pandas().T
-    pd.DataFrame({"anchored": named["pruned"], "control": control_named["control, pruned"]}).map(number)
+    Frame(
+        pd.DataFrame({"anchored": named["pruned"], "control": control_named["control, pruned"]}).sort_values(
+            "anchored", ascending=False
+        ),
+        "Error of each named colour after the cut",
+    )
     return (control_named,)
 
 

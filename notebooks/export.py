@@ -95,13 +95,15 @@ def run(notebook: Path, arguments: Sequence[str] = ()) -> nbformat.NotebookNode:
         ]
         command += ["--include-outputs", "--sort", "top-down", "--", *arguments]
         ended = subprocess.run(command, capture_output=True, text=True, check=False)
-        if ended.returncode or not made.exists():
+        if not made.exists():
             raise RuntimeError(f"{notebook} did not run:\n{ended.stderr[-3000:]}")
         ran = nbformat.read(made, as_version=4)
     for cell in ran.cells:
         for output in cell.get("outputs", ()):
             if output.output_type == "error":
                 raise RuntimeError(f"{notebook}: {output.ename}: {output.evalue}\nin\n{cell.source}")
+    if ended.returncode:
+        raise RuntimeError(f"{notebook} did not run whole:\n{ended.stderr[-3000:]}")
     ran.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
     return ran
 
@@ -112,12 +114,8 @@ def page_of(ran: nbformat.NotebookNode) -> str:
         loader=FileSystemLoader(HERE), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
     cells = [_cell(cell) for cell in ran.cells]
-    title = next(
-        line.removeprefix("# ")
-        for cell in ran.cells
-        for line in cell.source.splitlines()
-        if line.startswith("# ")
-    )
+    headings = (cell.source.partition("\n")[0] for cell in ran.cells if cell.cell_type == "markdown")
+    title = next((line.removeprefix("# ") for line in headings if line.startswith("# ")), "Notebook")
     ink = {theme: Markup(HtmlFormatter(style=style).get_style_defs("pre")) for theme, style in STYLES.items()}
     return environment.get_template("page.html.j2").render(title=title, cells=cells, ink=ink)
 

@@ -6,6 +6,19 @@ __generated_with = "0.25.2"
 app = marimo.App(width="medium", app_title="Intervene on red")
 
 
+@app.cell(hide_code=True)
+def _(mo):
+    mo.md(r"""
+    # Intervene on red
+
+    A cut in the weights is for good. Often one wants less: a concept that is off while a model runs under some
+    condition, with the weights left as they are. This notebook takes the colour autoencoder of experiment 2.4, in
+    whose latent red was anchored on the first axis, and edits the latent on its way to the decoder: how strongly,
+    from which angle on, and what the colours pay that hold some red.
+    """)
+    return
+
+
 @app.cell
 def _():
     import math
@@ -21,9 +34,11 @@ def _():
     from excise.interventions.intervened import Intervened
     from excise.numerals import number
     from excise.seeding import generator
+    from excise.showing import Frame
     from excise.training.progress import progress_for
 
     return (
+        Frame,
         Intervened,
         color,
         ex,
@@ -38,19 +53,6 @@ def _():
         progress_for,
         torch,
     )
-
-
-@app.cell(hide_code=True)
-def _(mo):
-    mo.md(r"""
-    # Intervene on red
-
-    A cut in the weights is for good. Often one wants less: a concept that is off while a model runs under some
-    condition, with the weights left as they are. This notebook takes the colour autoencoder of experiment 2.4, in
-    whose latent red was anchored on the first axis, and edits the latent on its way to the decoder: how strongly,
-    from which angle on, and what the colours pay that hold some red.
-    """)
-    return
 
 
 @app.cell
@@ -92,13 +94,13 @@ def _(mo):
 
 
 @app.cell
-def _(color, ex, model, pd):
+def _(Frame, color, ex, model, pd):
     RED = [1.0, 0.0, 0.0, 0.0]
     HUES = ["red", "orange", "pink", "yellow", "magenta", "lime", "purple", "cyan", "white", "gray", "black"]
     named = color.named_colors().sel(color=HUES)
     latents = ex.evaluation.latents_of(model, "bottleneck", named.to_numpy())
     alignment = pd.Series(latents[:, 0], index=HUES, name="alignment with red")
-    alignment.sort_values(ascending=False).round(2).to_frame()
+    Frame(alignment.sort_values(ascending=False).to_frame())
     return RED, alignment, named
 
 
@@ -122,7 +124,7 @@ def _(mo):
 
 
 @app.cell
-def _(Intervened, RED, ex, model, named, number, pd):
+def _(Frame, Intervened, RED, ex, model, named, pd):
     def errors_with(*interventions):
         edited = Intervened(model, "bottleneck", *interventions) if interventions else model
         return ex.evaluation.evaluate({"edited": edited}, named)["error"].isel(condition=0).to_pandas()
@@ -135,7 +137,7 @@ def _(Intervened, RED, ex, model, named, number, pd):
         }
     )
     untouched = errors_with()
-    by_strength.map(number)
+    Frame(by_strength, "Error by strength")
     return by_strength, errors_with, untouched
 
 
@@ -184,7 +186,7 @@ def _(ex, figures, math, np, torch):
 
 
 @app.cell
-def _(RED, errors_with, ex, falloffs, number, pd):
+def _(Frame, RED, errors_with, ex, falloffs, number, pd):
     by_falloff = pd.DataFrame(
         {name: errors_with(ex.Suppression(RED, falloff)) for name, falloff in falloffs.items()}
     )
@@ -193,7 +195,7 @@ def _(RED, errors_with, ex, falloffs, number, pd):
         f"*{name}* {number(float(mixed[name]))} for {number(float(by_falloff[name]['red']))} of red"
         for name in falloffs
     )
-    by_falloff.map(number)
+    Frame(by_falloff, "Error by falloff")
     return (prices,)
 
 
@@ -221,13 +223,13 @@ def _(mo):
 
 
 @app.cell
-def _(RED, errors_with, ex, math, number, pd):
+def _(Frame, RED, errors_with, ex, math, pd):
     repelled = {
         "repelled to 60°": ex.Repulsion(RED, ex.BezierMapper(0, math.cos(math.radians(60)))),
         "repelled to 90°": ex.Repulsion(RED, ex.LinearMapper(0, 0)),
     }
     by_repulsion = pd.DataFrame({name: errors_with(edit) for name, edit in repelled.items()})
-    by_repulsion.map(number)
+    Frame(by_repulsion, "Error by repulsion")
     return
 
 
@@ -284,14 +286,14 @@ def _(mo):
 
 
 @app.cell
-def _(errors_with, ex, falloffs, np, number, pd):
+def _(Frame, errors_with, ex, falloffs, np, pd):
     controls = pd.DataFrame(
         {
             f"axis {axis}": errors_with(ex.Suppression(np.eye(4)[axis].tolist(), falloffs["all of it"]))
             for axis in range(4)
         }
     )
-    controls.loc[["red", "orange", "yellow", "lime", "cyan", "purple", "white"]].map(number)
+    Frame(controls, "Error by the axis that is suppressed")
     return (controls,)
 
 

@@ -6,6 +6,20 @@ __generated_with = "0.25.2"
 app = marimo.App(width="medium", app_title="Read a sweep")
 
 
+@app.cell(hide_code=True)
+def _(mo):
+    mo.md(r"""
+    # Read a sweep
+
+    One seed proves nothing. A sweep trains the same recipe from many seeds, and each of them is a run directory of
+    its own. This notebook opens such a sweep and asks what a reader should ask of it: how far the numbers spread,
+    which claims hold in how many seeds, which seed was chosen and why, and what the worst one looks like.
+
+    To read one of yours, name its directory: `marimo edit notebooks/read_a_sweep.py -- --run runs/2.4.1/...`
+    """)
+    return
+
+
 @app.cell
 def _():
     import atexit
@@ -20,9 +34,11 @@ def _():
     from excise.experiments.catalogue import find_recipe
     from excise.experiments.sweep import run_sweep
     from excise.numerals import number
+    from excise.showing import Frame
     from excise.training.progress import progress_for
 
     return (
+        Frame,
         Path,
         atexit,
         ex,
@@ -35,20 +51,6 @@ def _():
         run_sweep,
         tempfile,
     )
-
-
-@app.cell(hide_code=True)
-def _(mo):
-    mo.md(r"""
-    # Read a sweep
-
-    One seed proves nothing. A sweep trains the same recipe from many seeds, and each of them is a run directory of
-    its own. This notebook opens such a sweep and asks what a reader should ask of it: how far the numbers spread,
-    which claims hold in how many seeds, which seed was chosen and why, and what the worst one looks like.
-
-    To read one of yours, name its directory: `marimo edit notebooks/read_a_sweep.py -- --run runs/2.4.1/...`
-    """)
-    return
 
 
 @app.cell
@@ -115,12 +117,12 @@ def _(mo):
 
 
 @app.cell
-def _(number, saved):
+def _(Frame, saved):
     seed_table = saved.table()
     numbers = [name for name in seed_table.columns if "." in name and "named_colors" not in name]
     spread = seed_table[numbers].agg(["median", "min", "max", "std"]).T
     widest = str(((spread["max"] - spread["min"]) / spread["median"].abs()).idxmax())
-    spread.map(number)
+    Frame(spread, f"Over {len(seed_table)} seeds")
     return numbers, seed_table, spread, widest
 
 
@@ -145,7 +147,7 @@ def _(mo):
 
 
 @app.cell
-def _(saved):
+def _(Frame, saved):
     claims = saved.claims
     least = claims.loc[claims["passed"].idxmin()]
     weakest = (
@@ -153,7 +155,7 @@ def _(saved):
         if least["passed"] < least["seeds"]
         else "None of them fails in any seed; more seeds would say how rare a failure is."
     )
-    claims[["claim", "passed", "seeds"]]
+    Frame(claims[["claim", "passed", "seeds"]])
     return (weakest,)
 
 
@@ -246,10 +248,10 @@ def _(mo):
 
 
 @app.cell
-def _(condition, number, numbers, saved, seed_table):
+def _(Frame, condition, numbers, saved, seed_table):
     sides = [saved.sweep["best"], saved.sweep["worst"]]
     columns = [name for name in numbers if name.startswith(condition)] + [f"{condition}.named_colors.red"]
-    seed_table.loc[sides, columns].T.map(number)
+    Frame(seed_table.loc[sides, columns].T, f"Seed {sides[0]}, the best, and seed {sides[1]}, the worst")
     return (sides,)
 
 

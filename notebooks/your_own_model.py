@@ -6,20 +6,6 @@ __generated_with = "0.25.2"
 app = marimo.App(width="medium", app_title="Your own model")
 
 
-@app.cell
-def _():
-    import copy
-
-    import marimo as mo
-    import pandas as pd
-    import torch
-    from torch import nn
-
-    import excise as ex
-
-    return copy, ex, mo, nn, pd, torch
-
-
 @app.cell(hide_code=True)
 def _(mo):
     mo.md(r"""
@@ -30,6 +16,21 @@ def _(mo):
     marked **yours**: put your data, your model and your loop there, and the rest goes on as it is.
     """)
     return
+
+
+@app.cell
+def _():
+    import copy
+
+    import marimo as mo
+    import pandas as pd
+    import torch
+    from torch import nn
+
+    import excise as ex
+    from excise.showing import Frame
+
+    return Frame, copy, ex, mo, nn, pd, torch
 
 
 @app.cell
@@ -210,6 +211,7 @@ def _(mo):
 @app.cell
 def _(
     CONCEPT,
+    Frame,
     TOPICS,
     anchored,
     control,
@@ -238,7 +240,7 @@ def _(
         },
         index=names,
     )
-    places.round(2)
+    Frame(places, "Where the latents lie")
     return latents_of, names
 
 
@@ -274,11 +276,11 @@ def _(mo):
 
 
 @app.cell
-def _(CONCEPT, anchored, control, control_cut, cut, names, pd, recall):
+def _(CONCEPT, Frame, anchored, control, control_cut, cut, names, pd, recall):
     models = {"anchored": anchored, "anchored, cut": cut, "control": control, "control, cut": control_cut}
     recalls = pd.DataFrame({name: recall(model) for name, model in models.items()}, index=names)
     concept, others = recalls.iloc[CONCEPT], recalls.drop(index=names[CONCEPT])
-    recalls.map("{:.1%}".format)
+    Frame(recalls.map("{:.1%}".format), "How much of each topic is recognised")
     return concept, models, others
 
 
@@ -308,7 +310,7 @@ def _(mo):
 
 
 @app.cell
-def _(CONCEPT, latents_of, models, pd, test_topics, torch):
+def _(CONCEPT, Frame, latents_of, models, pd, test_topics, torch):
     @torch.no_grad()
     def read_by_a_line(model):
         latents = latents_of(model)
@@ -320,7 +322,7 @@ def _(CONCEPT, latents_of, models, pd, test_topics, torch):
         return float((positive > negative.T).float().mean())
 
     probes = {name: read_by_a_line(model) for name, model in models.items()}
-    pd.DataFrame({"how often the concept scores above another sequence": probes}).map("{:.1%}".format)
+    Frame(pd.DataFrame({"concept scores above another": probes}).map("{:.1%}".format))
     return (probes,)
 
 

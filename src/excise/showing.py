@@ -6,14 +6,20 @@ of the page. All text is escaped, every drawing has an alternative text, and lon
 """
 
 import base64
+import math
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from html import escape
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from excise.numerals import number
 
-__all__ = ["Html", "block", "curve", "curves", "facts", "picture", "table"]
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["Frame", "Html", "block", "curve", "curves", "facts", "frame_table", "picture", "table"]
 
 _POINTS = 160
 """How many points a curve is drawn with at most: more of them than its pixels show nothing more."""
@@ -21,14 +27,17 @@ _POINTS = 160
 _SHOWN = 12
 """Rows a table shows before it folds."""
 
+_SENTENCE = 28
+"""Text with more characters than that, and with spaces, gets a column that is wide enough to be read."""
+
 _STYLE = """
 <style>
 .excise { font-size: .9em; line-height: 1.45; max-width: 60rem; }
 .excise table { border-collapse: collapse; font-variant-numeric: tabular-nums; margin: .4em 0; }
-.excise th, .excise td { text-align: left; padding: .15em 1em .15em 0; vertical-align: middle;
+.excise th, .excise td { text-align: left; padding: .15em 1em .15em 0; vertical-align: middle; white-space: nowrap;
   border-bottom: 1px solid color-mix(in srgb, currentColor 18%, transparent); background: none; }
 .excise th { font-weight: 400; } .excise thead th { opacity: .72; font-weight: 500; }
-.excise .n { text-align: right; white-space: nowrap; }
+.excise .n { text-align: right; } .excise .sentence { white-space: normal; min-width: min(13rem, 34vw); }
 .excise .title { font-weight: 600; } .excise .muted { opacity: .72; }
 .excise .wide { overflow-x: auto; } .excise summary { cursor: pointer; opacity: .72; }
 .excise img { max-width: 100%; height: auto; } .excise img.dark { display: none; }
@@ -92,6 +101,42 @@ def table(headings: Sequence[str], rows: Sequence[Sequence[str]], *, numbers: Se
     return Html(part(rows[:_SHOWN]) + more)
 
 
+@dataclass(frozen=True)
+class Frame:
+    """A pandas frame that shows itself like everything else here: short numbers, words for truth, long ones folded.
+
+    Attributes:
+        values: the frame; an index with a name, or of text, is its first column.
+        title: what stands above.
+    """
+
+    values: "pd.DataFrame"
+    title: str = ""
+
+    def _repr_html_(self) -> str:
+        return block(self.title, frame_table(self.values))
+
+
+def frame_table(values: "pd.DataFrame", *, truth: tuple[str, str] = ("yes", "no")) -> Html:
+    """A frame as a table: its index first, truth as a word, numbers short.
+
+    Args:
+        values: the frame.
+        truth: what stands for True and for False.
+    """
+    named = any(name is not None for name in values.index.names) or values.index.dtype.kind not in "iu"
+    flat = (
+        values.rename_axis(index=lambda name: "" if name is None else name).reset_index() if named else values
+    )
+    numeric = [
+        index
+        for index, column in enumerate(flat.columns)
+        if all(isinstance(value, _NUMBERS) and not isinstance(value, bool) for value in flat[column])
+    ]
+    rows = [tuple(_text(value, truth) for value in row) for row in flat.itertuples(index=False)]
+    return table([str(name) for name in flat.columns], rows, numbers=numeric)
+
+
 def curve(values: Sequence[float] | np.ndarray, alt: str, *, log: bool = False) -> Html:
     """A small curve over equal steps, in the colour of the text.
 
@@ -152,5 +197,20 @@ def picture(light: bytes, dark: bytes, alt: str, *, width: int = 720) -> Html:
 
 
 def _cell(tag: str, text: str, *, numeric: bool) -> str:
-    content = text if isinstance(text, Html) else escape(text)
-    return f"<{tag}{' class=n' if numeric else ''}>{content}</{tag}>"
+    if isinstance(text, Html):
+        return f"<{tag}>{text}</{tag}>"
+    kind = "n" if numeric else "sentence" if len(text) > _SENTENCE and " " in text else ""
+    return f"<{tag}{f' class={kind}' if kind else ''}>{escape(text)}</{tag}>"
+
+
+_NUMBERS = (int, float, np.integer, np.floating, type(None))
+
+
+def _text(value: Any, truth: tuple[str, str]) -> str:  # noqa: ANN401 - a frame holds anything
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return ""
+    if isinstance(value, bool | np.bool_):
+        return truth[0] if value else truth[1]
+    if isinstance(value, float | np.floating):
+        return number(float(value))
+    return str(value)

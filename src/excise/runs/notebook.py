@@ -1,13 +1,11 @@
 """How a saved run shows itself in a notebook: its claims, its numbers, and one of its figures."""
 
 import contextlib
-import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from excise.errors import RunError
-from excise.numerals import number
-from excise.showing import Html, block, table
+from excise.showing import block, frame_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,7 +34,7 @@ def run_as_html(
     """
     parts: list[str] = list(facts)
     with contextlib.suppress(RunError):
-        parts += [_frame(frame) for frame in frames()]
+        parts += [frame_table(frame, truth=("passed", "failed")) for frame in frames()]
     first = next((name for start in _TELLING for name in figures if name.startswith(start)), None)
     if first is not None:
         parts.append(figures[first].as_html())
@@ -50,26 +48,3 @@ def over_seeds(frame: "pd.DataFrame") -> "pd.DataFrame":
     numbers = frame.select_dtypes("number")
     spread = {"median": numbers.median(), "smallest": numbers.min(), "largest": numbers.max()}
     return type(frame)(spread).rename_axis("over seeds")
-
-
-def _frame(frame: "pd.DataFrame") -> Html:
-    """A frame as a table: its index first, truth as a word, numbers short."""
-    named = any(name is not None for name in frame.index.names) or frame.index.dtype == object
-    flat = frame.reset_index() if named else frame
-    numeric = [
-        index
-        for index, name in enumerate(flat.columns)
-        if flat[name].dtype.kind in "fi" or name == "measured"
-    ]
-    rows: list[Sequence[str]] = [tuple(map(_cell, row)) for row in flat.itertuples(index=False)]
-    return table([str(name) for name in flat.columns], rows, numbers=numeric)
-
-
-def _cell(value: Any) -> str:  # noqa: ANN401 - a frame holds anything
-    if value is None or (isinstance(value, float) and math.isnan(value)):
-        return ""
-    if isinstance(value, bool):
-        return "passed" if value else "failed"
-    if isinstance(value, float):
-        return number(value)
-    return str(value)

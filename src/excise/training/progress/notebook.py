@@ -31,6 +31,7 @@ class NotebookProgress(SilentProgress):
         self._line = ""
         self._share: float | None = None
         self._notes: list[str] = []
+        self._trained = ""
 
     def __call__(self, snapshot: Snapshot) -> None:
         """Show the step, its losses and the time left."""
@@ -41,6 +42,7 @@ class NotebookProgress(SilentProgress):
         self._line = ", ".join(f"{name} {number(value)}" for name, value in losses.items())
         if snapshot.step:
             self._line += f"; {snapshot.steps_per_second:.0f} steps/s, {snapshot.seconds_left:.0f} s left"
+        self._trained = f": {done:,} steps in {snapshot.seconds:.1f} s"
         self._draw(now=done == snapshot.num_steps)
 
     def stage(self, name: str) -> None:
@@ -56,8 +58,9 @@ class NotebookProgress(SilentProgress):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Say that it has ended."""
-        self._title, self._line, self._share = ("done" if error is None else "stopped"), "", None
+        """Say that it has ended, and after how much training."""
+        ended = "done" if error is None else "stopped"
+        self._title, self._line, self._share = ended + self._trained, "", None
         self._draw(now=True)
 
     def _draw(self, *, now: bool) -> None:
