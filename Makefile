@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 RUN_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-slow lint types unit format bench clean
+.PHONY: help install run test test-slow lint types unit format bench notebooks clean
 
 help:  ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -61,6 +61,9 @@ bench: $(VENV)/.dev  ## our loops beside Lightning, our pruning beside Torch-Pru
 	$(BIN)/python benchmarks/startup.py
 	$(BIN)/python benchmarks/surgery.py
 	$(BIN)/python benchmarks/trackers.py
+
+notebooks: $(VENV)/.dev  ## run the notebooks and export each as a page and as .ipynb, into build/notebooks/
+	$(BIN)/python notebooks/export.py
 
 clean:  ## remove .venv and caches; runs/ stays
 	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis

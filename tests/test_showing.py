@@ -1,11 +1,13 @@
 """What a notebook is given: escaped, short, with an alternative text, and fit for a light and a dark page."""
 
+import base64
 import re
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -14,7 +16,8 @@ from excise import showing
 from excise.color import NormalizedMLP
 from excise.experiments.pipeline import run_recipe
 from excise.experiments.sweep import run_sweep
-from excise.showing import Html, block, curve, curves, picture, table
+from excise.figures import training_curves
+from excise.showing import Frame, Html, block, curve, curves, frame_table, picture, table
 from excise.surgery import plan
 from tiny_recipe import make_tiny
 
@@ -76,11 +79,13 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         "run": run,
         "sweep": ex.runs.open(path / "sweep"),
         "figure": run.figures["error-pruned"],
+        "frame": Frame(pd.DataFrame({"error": [1.23456e-9, 0.5]}, index=["red", NASTY]), NASTY),
     }
 
 
 NAMES = [
     "dopesheet", "timeline", "edit", "report of the edit", "history", "outcome", "run", "sweep", "figure",
+    "frame",
 ]  # fmt: skip
 
 
@@ -158,3 +163,28 @@ def test_a_run_under_way_or_damaged_shows_what_there_is(tmp_path: Path):
     text = ex.runs.open(tmp_path / "run")._repr_html_()
     assert "run of 2.6: finished" in text
     assert "claim" not in text
+
+
+def test_a_frame_has_its_index_first_short_numbers_words_for_truth_and_room_for_sentences():
+    claim = "before any edit every colour is drawn faithfully"
+    values = pd.DataFrame(
+        {"measured": [1.23456e-9, None], "holds": [True, False], "what": ["short", claim]},
+        index=pd.Index(["red", "cyan"], name="color"),
+    )
+    text = frame_table(values, truth=("passed", "failed"))
+    assert re.findall(r"<th(?: class=n)?>(.*?)</th>", text) == ["color", "measured", "holds", "what", "red", "cyan"]
+    assert "<td class=n>1.2e-9</td><td>passed</td><td>short</td>" in text
+    assert f"<td class=n></td><td>failed</td><td class=sentence>{claim}</td>" in text
+    counted = frame_table(values.reset_index(drop=True))
+    assert "red" not in counted, "an index of numbers without a name says nothing"
+    assert "<td>yes</td>" in counted
+
+
+def test_a_picture_shows_what_it_would_save_for_both_pages_with_its_text(tmp_path: Path):
+    steps = np.arange(0, 100, 10)
+    drawn = training_curves({"step": steps, "objective": 1 / (1 + steps)}, name="training", title="Training")
+    text = drawn._repr_html_()
+    assert Page(text).alts == [drawn.alt] * 2
+    assert drawn.caption in text
+    for file in drawn.save(tmp_path):
+        assert base64.b64encode(file.read_bytes()).decode("ascii") in text

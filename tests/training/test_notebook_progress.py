@@ -40,7 +40,7 @@ def test_steps_losses_stages_and_notes_are_drawn_in_place(monkeypatch: pytest.Mo
         progress.stage("evaluating")
         assert "evaluating" in shown[-1]
         assert "<progress" not in shown[-1]
-    assert "done" in shown[-1]
+    assert "done: 50 steps in 1.0 s" in shown[-1]
     assert "a note &amp; more" in shown[-1], "notes stay"
 
 
