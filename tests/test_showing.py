@@ -176,7 +176,7 @@ def test_a_frame_has_its_index_first_short_numbers_words_for_truth_and_room_for_
     assert "<td class=n>1.2e-9</td><td>passed</td><td>short</td>" in text
     assert f"<td class=n></td><td>failed</td><td class=sentence>{claim}</td>" in text
     counted = frame_table(values.reset_index(drop=True))
-    assert "red" not in counted, "an index of numbers without a name says nothing"
+    assert ">red<" not in counted, "an index of numbers without a name says nothing"
     assert "<td>yes</td>" in counted
 
 
