@@ -134,7 +134,9 @@ def _(color, ex, generator, progress_for, schedule, seed, stream, terms):
 
     model = untrained(seed)
     with progress_for() as _progress:
-        history = ex.fit(model, stream, ex.Anchoring(terms, schedule), seed=seed, observers=[_progress])
+        history = ex.fit(
+            model, stream, ex.Anchoring(terms, schedule), seed=seed, observers=[_progress], log_every=25
+        )
     history
     return model, untrained
 
@@ -293,7 +295,7 @@ def _(
     rate_only = ex.Dopesheet.from_keyframes({"lr": {0: 1e-8, 10: 0.01, num_steps // 3: 0.1, num_steps: 0.05}})
     control = untrained(seed)
     with progress_for() as _progress:
-        ex.fit(control, stream, ex.Anchoring([], rate_only), seed=seed, observers=[_progress])
+        ex.fit(control, stream, ex.Anchoring([], rate_only), seed=seed, observers=[_progress], log_every=25)
     control_named = ex.evaluation.evaluate(
         {"control": control, "control, pruned": ex.prune(control, "bottleneck", dims=[0])},
         color.named_colors(),
@@ -346,7 +348,12 @@ def _(
     models = [untrained(each) for each in seeds]
     with progress_for() as _progress:
         ex.fit_lockstep(
-            models, stream, ex.Anchoring(terms, schedule), seeds=list(seeds), observers=[_progress]
+            models,
+            stream,
+            ex.Anchoring(terms, schedule),
+            seeds=list(seeds),
+            observers=[_progress],
+            log_every=25,
         )
     cuts = {
         str(each): ex.prune(trained, "bottleneck", dims=[0])
