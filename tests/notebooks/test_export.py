@@ -3,6 +3,7 @@
 import contextlib
 import importlib.util
 import io
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -93,10 +94,10 @@ def test_the_page_opens_without_network_fits_the_screen_and_has_the_theme_of_the
 
 
 def test_text_that_is_made_from_values_shows_without_its_code(exported: tuple[Path, Path]):
-    page = exported[0].read_text(encoding="utf-8")
+    page = re.sub(r"<[^>]*>", "", exported[0].read_text(encoding="utf-8"))
+    assert "mo.cli_args(" in page, "other code is shown"
     assert "mo.md(" not in page
-    assert "After the cut the anchored model recognises" in page
-    assert "<strong>" in page
+    assert re.search(r"After the cut the anchored model recognises [\d.]+% of the concept", page)
 
 
 def test_the_notebook_is_valid_has_its_outputs_and_installs_what_it_needs_first(exported: tuple[Path, Path]):
