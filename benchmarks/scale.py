@@ -39,6 +39,7 @@ class Cost:
         seeds: how many it had.
         seconds: from its start to its end.
         processor: seconds of work of this process and of all that it, or Ray, started.
+        caller: of these, the calling process's own, which no other processor can share.
         summing: seconds in which the calling process summed up, measured by themselves.
         megabytes: what the seeds left on disk.
         files: how many files and folders that is.
@@ -48,6 +49,7 @@ class Cost:
     seeds: int
     seconds: float
     processor: float
+    caller: float
     summing: float
     megabytes: float
     files: int
@@ -59,9 +61,9 @@ def measure(recipe: Recipe, seeds: int, executor: Executor) -> Cost:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "sweep"
         with _processor_seconds() as work:
-            began = time.perf_counter()
+            began, own = time.perf_counter(), time.process_time()
             run_sweep(recipe, range(seeds), path, executor=executor)
-            seconds = time.perf_counter() - began
+            seconds, caller = time.perf_counter() - began, time.process_time() - own
         began = time.perf_counter()
         summarise_sweep(recipe, range(seeds), path)
         summing = time.perf_counter() - began
@@ -70,6 +72,7 @@ def measure(recipe: Recipe, seeds: int, executor: Executor) -> Cost:
             seeds,
             seconds,
             work(),
+            caller,
             summing,
             sum(file.stat().st_blocks * 512 for file in left) / 1e6,
             len(left),
@@ -123,11 +126,14 @@ def shortened(recipe: Recipe, steps: int | None) -> Recipe:
 def show(name: str, costs: list[Cost]) -> None:
     """Print a line for each size."""
     print(f"\n{name}")
-    print("   seeds      s   s a seed   processor s a seed   summing s   MB on disk    files   memory MB")
+    print(
+        "   seeds      s  s a seed  processor s a seed  caller ms a seed  summing s  MB on disk   files  memory MB"
+    )
     for cost in costs:
         print(
-            f"{cost.seeds:8} {cost.seconds:6.0f} {cost.seconds / cost.seeds:10.3f} {cost.processor / cost.seeds:20.3f} "
-            f"{cost.summing:11.2f} {cost.megabytes:12.1f} {cost.files:8} {cost.memory:11.0f}",
+            f"{cost.seeds:8} {cost.seconds:6.0f} {cost.seconds / cost.seeds:9.3f} {cost.processor / cost.seeds:19.3f} "
+            f"{1e3 * cost.caller / cost.seeds:17.1f} {cost.summing:10.2f} {cost.megabytes:11.1f} {cost.files:7} "
+            f"{cost.memory:10.0f}",
             flush=True,
         )
 
