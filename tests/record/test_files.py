@@ -1,6 +1,7 @@
 import errno
 import json
 import math
+import os
 from pathlib import Path
 
 import pytest
@@ -84,3 +85,19 @@ def test_a_directory_in_the_files_place_is_an_error_of_reading_and_of_writing(tm
     with pytest.raises(RunError, match="cannot write"):
         write_json(tmp_path / "a.json", {})
     assert [path.name for path in tmp_path.iterdir()] == ["a.json"]
+
+
+def test_what_is_nested_beyond_reading_is_damaged_and_what_is_no_plain_file_is_not_waited_for(tmp_path: Path):
+    (tmp_path / "deep.json").write_text("[" * 100_000, encoding="utf-8")
+    with pytest.raises(RunError, match="is damaged: it is nested too deeply"):
+        read_json(tmp_path / "deep.json")
+    (tmp_path / "folder.json").mkdir()
+    with pytest.raises(RunError, match=r"cannot read .*folder\.json: it is no plain file"):
+        read_json(tmp_path / "folder.json")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_a_pipe_that_nobody_writes_is_refused_at_once(tmp_path: Path):
+    os.mkfifo(tmp_path / "pipe.json")
+    with pytest.raises(RunError, match="it is no plain file"):
+        read_json(tmp_path / "pipe.json")

@@ -47,14 +47,18 @@ def read_json(path: Path) -> Any:  # noqa: ANN401 - JSON may hold anything
     """The content of a JSON file.
 
     Raises:
-        RunError: the file is missing or is not JSON.
+        RunError: the file is missing, is no plain file, or is not JSON.
     """
     try:
+        if path.exists() and not path.is_file():  # A pipe would never be read to its end.
+            raise OSError("it is no plain file")
         return json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise RunError(f"cannot read {path}: {error.strerror or error}.") from error
     except ValueError as error:
         raise RunError(f"{path} is not JSON: {error}.") from error
+    except RecursionError as error:
+        raise RunError(f"{path} is damaged: it is nested too deeply.") from error
 
 
 def strict(content: object) -> object:
