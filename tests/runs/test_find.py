@@ -58,6 +58,18 @@ def test_broken_and_foreign_folders_are_told_with_the_reason_and_the_rest_is_fou
     assert found == {"photos": "there is no run in it."}
 
 
+def test_what_mlflow_keeps_beside_the_runs_is_not_taken_for_a_broken_run(saved: Path, tmp_path: Path):
+    folder = shutil.copytree(saved, tmp_path / "runs")
+    artifacts = folder / "mlflow" / "0123" / "artifacts"
+    artifacts.mkdir(parents=True)
+    (artifacts / "spec.json").write_text("{}", encoding="utf-8")
+    assert "no status.json" in told(folder)["mlflow/0123/artifacts"], (
+        "without its database it is like any other"
+    )
+    (folder / "mlflow.db").touch()
+    assert told(folder) == told(saved)
+
+
 def test_links_that_lead_in_circles_end_and_names_that_are_not_text_are_read(saved: Path, tmp_path: Path):
     folder = tmp_path / "runs"
     odd = folder / os.fsdecode(b"odd-\xff\xfe-\xe2\x80\xae")
@@ -113,6 +125,13 @@ def test_a_run_whose_numbers_are_damaged_is_unreadable_and_the_others_have_their
     assert [digest.path.name for digest in digests] == ["sweep", "whole"]
     assert [each.path.name for each in unreadable] == ["shapes", "run"]
     assert all(isinstance(each, Unreadable) and "is damaged" in each.reason for each in unreadable)
+
+
+def test_a_run_that_a_clock_set_back_ended_before_it_began_has_no_duration(saved: Path, tmp_path: Path):
+    run = shutil.copytree(saved / "2.6" / "run", tmp_path / "run")
+    assert (digest_of(excise.runs.open(run)).seconds or 0) > 0
+    change_json(run / "status.json", lambda status: status.update(ended="1999-12-31T23:59:59+00:00"))
+    assert digest_of(excise.runs.open(run)).seconds is None
 
 
 def test_a_run_is_running_until_nothing_has_been_written_for_long(tmp_path: Path):

@@ -113,7 +113,8 @@ def digest_of(run: SavedRun) -> Digest:
     """
     seconds = None
     if run.ended is not None and "continued" not in run.record.status:
-        seconds = (run.ended - run.started).total_seconds()
+        took = (run.ended - run.started).total_seconds()
+        seconds = took if took >= 0 else None  # A clock that was set back in between tells nothing.
     asked = {"sweep": len(run.environment.get("seeds", [])), "run": 1}.get(run.kind, 0)
     state = state_of(run.record)
     finished = run.status == "finished"

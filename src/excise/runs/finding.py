@@ -13,6 +13,9 @@ __all__ = ["Unreadable", "find"]
 _MARKS = ("spec.json", "env.json", "results.json", "sweep.json", "metrics.jsonl", "model.safetensors")
 """Files that tell a broken run from a folder that was never one."""
 
+_STORES = {"mlflow": "mlflow.db"}
+"""Folders that trackers keep beside the runs, by what lies beside them: copies of a run's files are in there."""
+
 _DEEPEST = 8
 """How many folders below the first one are looked into."""
 
@@ -34,7 +37,7 @@ def find(folder: str | PathLike[str]) -> list[SavedRun | Unreadable]:
     """All runs in a folder and the folders below it, by path.
 
     A sweep counts once; its seeds are in its `seeds`. A folder with no run in or below it is listed once, as
-    unreadable; hidden ones are passed over.
+    unreadable; hidden ones, and what MLflow keeps there, are passed over.
 
     Raises:
         RunError: there is no such folder, or it cannot be read.
@@ -65,6 +68,8 @@ def _look_into(folder: Path, above: frozenset[str], depth: int) -> tuple[list[Sa
         path = folder / name
         if os.path.realpath(path) in above:
             continue  # A link back to where we came from.
+        if name in _STORES and (folder / _STORES[name]).exists():
+            continue
         if (path / "status.json").exists():
             found.append(_opened(path))
             any_run = True
