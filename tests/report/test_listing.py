@@ -107,6 +107,20 @@ def test_markup_and_line_breaks_in_names_are_only_text(run: Path, tmp_path: Path
     assert "[red]9 <img" in lines[1]
 
 
+def test_what_would_steer_a_terminal_is_shown_and_not_sent(run: Path, tmp_path: Path):
+    copy_runs(run, tmp_path, 1)
+    steering = "a\x1b[31m\x9b2J\x07\u202eb"
+    (tmp_path / "9.1" / "run-0").rename(tmp_path / "9.1" / steering)
+    change_json(
+        tmp_path / "9.1" / steering / "spec.json", lambda spec: spec.update(name=f"9\x1b]0;x{steering}")
+    )
+    (tmp_path / f"{steering}-foreign").mkdir()
+    lines = listed(tmp_path)
+    assert len(lines) == 3
+    assert all(line.isprintable() for line in lines)
+    assert all(r"a\x1b[31m\x9b2J\x07\u202eb" in line for line in lines[1:])
+
+
 def test_an_empty_folder_is_said_to_be_empty_and_a_missing_one_is_an_error(tmp_path: Path):
     assert listed(tmp_path) == [f"no run in {tmp_path}"]
     with pytest.raises(RunError, match="does not exist"):

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from excise.errors import SettingError, UnknownRecipeError
-from excise.report.tables import number, plain_console
+from excise.report.tables import number, plain_console, visible
 from excise.runs import Digest, digests_in
 
 __all__ = ["SHOWN", "Sort", "State", "duration", "list_runs", "natural", "pick_runs", "when"]
@@ -118,8 +118,8 @@ def list_runs(
         console.print(f"no such run in {folder}" if digests else f"no run in {folder}", markup=False)
     if status == "unreadable" or (status is None and recipe is None):
         for each in unreadable[:most]:
-            reason = " ".join(each.reason.split())
-            console.print(Text.assemble(("unreadable", "red"), "  ", f"{each.path}: {reason}"))
+            told = visible(" ".join(f"{each.path}: {each.reason}".split()))
+            console.print(Text.assemble(("unreadable", "red"), "  ", told))
     elif unreadable:
         folders = "1 folder" if len(unreadable) == 1 else f"{len(unreadable)} folders"
         _note(console, f"{folders} could not be read; --status unreadable lists them")
@@ -200,7 +200,7 @@ def _cells(digest: Digest) -> dict[str, Text]:
         "took": duration(digest.seconds),
     }
     claims = f"{digest.passed}/{digest.of} {digest.units}" if digest.of else ""
-    return {name: Text(" ".join(text.split())) for name, text in plain.items()} | {
+    return {name: Text(visible(" ".join(text.split()))) for name, text in plain.items()} | {
         "status": Text(digest.state, _STYLES.get(digest.state, "")),
         "claims": Text(claims, "green" if whole else "yellow"),
     }

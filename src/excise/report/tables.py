@@ -4,21 +4,25 @@ They follow the terminal's width: claims stand in columns where these fit, and b
 Into a file or a pipe nothing is wrapped, so that each row is one line.
 """
 
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from rich import markup
 from rich.console import Console
-from rich.markup import escape
 from rich.measure import Measurement
 from rich.padding import Padding
 from rich.table import Table
 
 from excise import numerals
 
-__all__ = ["number", "plain_console", "print_doctor", "print_recipes", "print_run", "print_sweep"]
+__all__ = ["number", "plain_console", "print_doctor", "print_recipes", "print_run", "print_sweep", "visible"]
 
 _UNWRAPPED = 10_000
 """A width in columns that no row reaches."""
+
+_UNSEEN = ("Cc", "Cf", "Cs", "Zl", "Zp")
+"""Categories of characters that a terminal obeys or cannot show: controls, marks of direction, halves of a pair."""
 
 _LOSSES = {"max_mse": "largest", "median_mse": "median"}
 _SPREAD = ("median", "min", "max", "sd")
@@ -27,6 +31,21 @@ _SPREAD = ("median", "min", "max", "sd")
 def number(value: float | None) -> str:
     """A measured value as tables show it."""
     return numerals.number(value, 3, padded=True)
+
+
+def visible(text: str) -> str:
+    r"""A text that steers no terminal: what is not seen, but for line breaks and tabs, as "\x1b"."""
+    return "".join(
+        character
+        if unicodedata.category(character) not in _UNSEEN or character in "\n\t"
+        else character.encode("unicode_escape").decode("ascii")
+        for character in text
+    )
+
+
+def escape(text: str) -> str:
+    """A text in which the terminal finds neither markup nor anything to obey."""
+    return markup.escape(visible(text))
 
 
 def print_recipes(recipes: Sequence[Any], console: Console | None = None) -> None:
