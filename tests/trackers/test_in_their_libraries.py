@@ -1,8 +1,10 @@
 """What each library holds after a run, read back with the library itself: wandb offline, TensorBoard, MLflow."""
 
+import contextlib
 import csv
 import io
 import json
+import sqlite3
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -161,3 +163,19 @@ def test_mlflow_reads_back_metrics_parameters_and_artifacts(folder: Path, rows: 
     assert json.loads((kept / "figures" / "alt.json").read_text()) == {"training": ALT}
     for name in ("training.png", "training.dark.png"):
         assert (kept / "figures" / name).read_bytes() == (folder / "figures" / name).read_bytes()
+
+
+def test_runs_that_begin_together_share_a_database_that_none_of_them_had(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rows: Rows
+):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    trackings = [Tracking(make_trackers(["mlflow"]), patience=120) for _ in range(3)]
+    with warnings.catch_warnings(action="error"), contextlib.ExitStack() as stack:
+        for count, tracking in enumerate(map(stack.enter_context, trackings)):
+            path = tmp_path / f"run-{count}"
+            path.mkdir()
+            tracking.start(Tracked(name=path.name, recipe="2.6", path=path, shared=tmp_path))
+            tracking.log(rows[0])
+    with contextlib.closing(sqlite3.connect(tmp_path / "mlflow.db")) as database:
+        ended = database.execute("select name, status from runs order by name").fetchall()
+    assert ended == [(f"run-{count}", "FINISHED") for count in range(3)]

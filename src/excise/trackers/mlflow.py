@@ -5,10 +5,12 @@ part that is installed, mlflow-skinny, has no server and no data science package
 folder of all runs; `mlflow ui --backend-store-uri sqlite:///runs/mlflow.db` shows it, from a full MLflow.
 """
 
+import contextlib
 import logging
 import os
+import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -45,11 +47,11 @@ class MLflowTracker:
         self._metric = Metric
         folder = (run.shared or run.path).resolve()
         asked = os.environ.get("MLFLOW_TRACKING_URI")
-        self._client: Any = MlflowClient(asked or f"sqlite:///{folder / 'mlflow.db'}")
         name = os.environ.get("MLFLOW_EXPERIMENT_NAME") or f"excise {run.recipe}"
-        self._id: str = self._client.create_run(
-            self._experiment(name, None if asked else folder), run_name=run.name
-        ).info.run_id
+        with contextlib.nullcontext() if asked else _alone(folder / "mlflow"):
+            self._client: Any = MlflowClient(asked or f"sqlite:///{folder / 'mlflow.db'}")
+            experiment = self._experiment(name, None if asked else folder)
+        self._id: str = self._client.create_run(experiment, run_name=run.name).info.run_id
         self._waiting: list[Any] = []
         self._wrote = time.monotonic()
         settings = {**flat(run.config), "seeds": " ".join(map(str, run.seeds))}
@@ -108,3 +110,21 @@ class MLflowTracker:
             self._client.log_batch(self._id, metrics=self._waiting[start : start + _MOST_AT_ONCE])
         self._waiting = []
         self._wrote = time.monotonic()
+
+
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Hold the folder, so that of runs that begin together one makes the tables and the others find them made."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if sys.platform == "win32":
+        yield
+        return
+    import fcntl
+
+    held = os.open(folder, os.O_RDONLY)
+    try:
+        with contextlib.suppress(OSError):  # This file system has no locks.
+            fcntl.flock(held, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(held)
