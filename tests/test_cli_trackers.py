@@ -67,6 +67,8 @@ def test_a_run_is_shown_where_it_was_asked_to_be_and_says_no_more_than_without(
         (["2.6", "--track", "mlflow", "mlflow"], "the tracker 'mlflow' came twice."),
         (["2.6", "--track", "tensorboard", "wandb"], "wandb has no credentials for api.wandb.ai."),
         (["2.1", "--track", "tensorboard"], "nothing that could be tracked"),
+        (["2.6", "--track"], "--track names no tracker. Known: wandb, tensorboard, mlflow."),
+        (["2.6", "--track", "mlflow", "--track"], "--track names no tracker."),
     ],
 )
 def test_a_tracker_that_cannot_begin_is_refused_before_anything_is_made(

@@ -53,8 +53,10 @@ def run(
         trainer: whose loop trains: ours, or PyTorch Lightning's, which takes about five times as long.
     """
     from excise.experiments.catalogue import RECIPES, find_recipe
-    from excise.trackers import make_trackers
+    from excise.trackers import TRACKERS, make_trackers
 
+    if not all(track):
+        raise SettingError(f"--track names no tracker. Known: {', '.join(TRACKERS)}.")
     trackers = tuple(name for names in track for name in names)
     make_trackers(trackers)  # One that cannot begin is refused before anything is made.
     names = list(RECIPES) if recipe == "all" else [find_recipe(recipe).name]
