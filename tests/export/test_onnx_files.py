@@ -1,5 +1,6 @@
 """ONNX files, before and after surgery; exports are slow, so that each is made once."""
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -184,6 +185,16 @@ def test_without_the_package_the_error_names_the_command(
     with pytest.raises(MissingExtraError, match=r"pip install 'excise\[onnx\]'"):
         export_run(run, tmp_path / "out", onnx=True)
     assert not (tmp_path / "out").exists()
+
+
+def test_a_missing_onnx_is_told_by_its_name_although_another_package_would_stumble_over_it(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    for name in [name for name in sys.modules if name.partition(".")[0] in ("onnx", "onnxscript", "onnx_ir")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    with pytest.raises(MissingExtraError, match=r"needs onnx, which is not installed"):
+        onnx_files.require_onnx()
 
 
 def test_a_batch_of_another_size_is_made_of_the_examples_in_another_order():

@@ -65,8 +65,9 @@ def require_onnx() -> tuple[ModuleType, ModuleType]:
     Raises:
         MissingExtraError: one that the export needs is not installed.
     """
-    require("onnxscript", PURPOSE)
-    return require("onnx", PURPOSE), require("onnxruntime", PURPOSE)
+    onnx = require("onnx", PURPOSE)
+    require("onnxscript", PURPOSE)  # It imports onnx, so that a missing one is told by its own name above.
+    return onnx, require("onnxruntime", PURPOSE)
 
 
 def to_onnx(
