@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import torch
 from pytorch_lightning.callbacks import ModelCheckpoint
+from pytorch_lightning.trainer.states import TrainerFn
 from torch import nn
 from torch.utils.data import DataLoader
 
@@ -144,6 +145,16 @@ def test_a_checkpoint_written_without_us_is_refused_unless_asked_for(tmp_path: P
     with pytest.raises(CheckpointError, match="without an AnchoringCallback"):
         fitted(tmp_path, ckpt=tmp_path / "step=4.ckpt")
     fitted(tmp_path / "resumed", ckpt=tmp_path / "step=4.ckpt", resume="new")
+
+
+@pytest.mark.parametrize("held", [{}, [1], "text", {"terms": {}, "timeline": 3}])
+@pytest.mark.parametrize("resume", ["same", "new", "saved"])
+def test_a_checkpoint_whose_part_of_ours_is_damaged_is_refused(held: object, resume: Any):
+    resumed = trainer(Path())
+    resumed.state.fn = TrainerFn.FITTING
+    callback = AnchoringCallback(anchoring(), resume=resume)
+    with pytest.raises(CheckpointError, match="is damaged, or of another version"):
+        callback.on_load_checkpoint(resumed, Autoencoder(), {"excise.anchoring": held})
 
 
 def test_batches_of_another_seed_are_refused(tmp_path: Path):

@@ -259,7 +259,7 @@ class AnchoringCallback(pl.Callback):
         """Go on from a checkpoint, if it is of the same anchoring.
 
         Raises:
-            CheckpointError: it is not, or holds none at all.
+            CheckpointError: it is not, holds none at all, or one that cannot be read.
         """
         if trainer.state.fn != "fit":
             return
@@ -271,6 +271,18 @@ class AnchoringCallback(pl.Callback):
                 "the checkpoint was written without an AnchoringCallback, so it holds no schedule to go on with; "
                 "AnchoringCallback(..., resume='new') goes on from it with this one."
             )
+        try:
+            self._restore(trainer, saved)
+        except CheckpointError:
+            raise
+        except (KeyError, TypeError, AttributeError, ValueError, IndexError) as error:
+            raise CheckpointError(
+                f"what AnchoringCallback wrote into the checkpoint is damaged, or of another version of excise "
+                f"({type(error).__name__}: {error}). Start from another checkpoint, or anew."
+            ) from error
+
+    def _restore(self, trainer: pl.Trainer, saved: dict[str, Any]) -> None:
+        """Go on from what `on_save_checkpoint` wrote."""
         if self._resume == "saved":
             self.anchoring = Anchoring(self.anchoring.terms, timeline_of(saved))
         elif self._resume == "same":
