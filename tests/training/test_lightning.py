@@ -3,6 +3,7 @@
 import csv
 import importlib
 import io
+import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -205,6 +206,18 @@ def test_fit_in_lightning_validates_after_the_last_step_as_fit_does():
     fit(net(), stream(), anchoring(), validation=held_out, observers=[expected.append], log_every=1)
     assert [row.step for row in ours if row.validation] == [9, 19, 23]
     assert ours[-1].validation == pytest.approx(expected[-1].validation, rel=1e-6)
+
+
+def test_an_interrupt_stays_one_and_the_next_is_heard():
+    def interrupt(snapshot: Snapshot) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.getsignal(signal.SIGINT)
+    model = net()
+    with pytest.raises(KeyboardInterrupt):
+        fit_in_lightning(model, stream(), anchoring(), observers=[interrupt], log_every=1)
+    assert signal.getsignal(signal.SIGINT) is before
+    assert hooks_of(model) == 0
 
 
 @pytest.mark.parametrize("place", ["mapping", "tuple"])

@@ -2,6 +2,7 @@
 
 import logging
 import math
+import signal
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -105,7 +106,7 @@ def fit_in_lightning(
             for observer in observers:
                 observer(snapshot)
 
-    with suited_to(model), own_randomness(seed, torch.device("cpu")), _quiet():
+    with suited_to(model), own_randomness(seed, torch.device("cpu")), _quiet(), _interruptible():
         trainer = pl.Trainer(
             max_steps=num_steps,
             max_epochs=-1,
@@ -134,6 +135,21 @@ def fit_in_lightning(
             last = replace(last, validation=measured)
         for observer in observers:
             observer(last)
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Let an interrupt end the training as it ends `fit`: Lightning exits instead, and has all later ones ignored."""
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    except SystemExit as end:
+        if isinstance(end.__context__, KeyboardInterrupt):
+            raise end.__context__ from None
+        raise
+    finally:
+        if handler is not None and signal.getsignal(signal.SIGINT) is not handler:
+            signal.signal(signal.SIGINT, handler)
 
 
 @contextmanager
