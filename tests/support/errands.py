@@ -1,12 +1,15 @@
 """Functions for executors to carry out."""
 
+import contextlib
 import logging
 import os
 import signal
 import sys
+import threading
 import time
 from pathlib import Path
 
+from excise.errors import ExecutorError
 from excise.executors import CallBack, remote
 
 
@@ -127,3 +130,50 @@ def be_preempted_once(marker: Path, to: int, *, call_back: CallBack) -> int:
             marker.touch()
             os.kill(os.getpid(), signal.SIGUSR2)
     return to
+
+
+@remote
+def count_in_threads(threads: int, to: int, *, call_back: CallBack) -> int:
+    """Counts in several threads at once, each thing told long enough to be torn apart."""
+
+    def count_here(thread: int) -> None:
+        for number in range(to):
+            call_back((thread, number, "x" * 2000))
+
+    counting = [threading.Thread(target=count_here, args=(thread,)) for thread in range(threads)]
+    for thread in counting:
+        thread.start()
+    for thread in counting:
+        thread.join()
+    return threads
+
+
+@remote
+def tell_too_late(*, call_back: CallBack) -> str:
+    """Ends before its thread tells anything."""
+
+    def tell() -> None:
+        time.sleep(0.2)
+        with contextlib.suppress(ExecutorError):
+            call_back("too late")
+
+    threading.Thread(target=tell, daemon=True).start()
+    return "ended"
+
+
+def read_input() -> str:
+    return sys.stdin.read()
+
+
+class OddError(Exception):
+    """Can be pickled, but not made again: it takes two arguments and keeps one; nor can it be printed."""
+
+    def __init__(self, first: int, second: int) -> None:
+        super().__init__(first + second)
+
+    def __str__(self) -> str:
+        raise LookupError("nothing to say")
+
+
+def fail_oddly() -> None:
+    raise OddError(1, 2)

@@ -199,7 +199,7 @@ def _refused(address: str, error: Exception) -> Exception:
     if "ersion mismatch" in text or "versions do not match" in text:
         return WorkerMismatchError(
             f"the Ray cluster at {address!r} runs other versions than this process: {text} Install the same ones; "
-            f"`excise freeze ray` lists those here."
+            f"`excise freeze --extras ray` lists those here."
         )
     return UnreachableError(
         f"the Ray cluster at {address!r} cannot be joined: {text} This machine must be part of the cluster "

@@ -1,10 +1,13 @@
 """What Ray raises, as the errors of excise that say what to do."""
 
+import re
 from types import ModuleType
 
 from excise.errors import ExecutorError, UnreachableError, WorkerDiedError, WorkerMismatchError
 
 __all__ = ["translated"]
+
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 _OUT_OF_MEMORY = (
     "a worker was out of memory, and Ray ended it. Give each function less to hold (of a sweep, fewer seeds: more "
@@ -16,15 +19,15 @@ _DIED = (
     "gone"
 )
 _NO_EXCISE = (
-    "a worker has no excise, or another one. Install there what `excise freeze ray` lists here, or give RayExecutor a "
-    "runtime_env that does"
+    "a worker has no excise, or another one. Install there what `excise freeze --extras ray` lists here, or give "
+    "RayExecutor a runtime_env that does"
 )
 
 
 def translated(error: Exception, ray: ModuleType) -> Exception:
     """The error for the caller; what a function raises does not come this way."""
     kinds = ray.exceptions
-    text = " ".join(str(error).split())
+    text = " ".join(_COLOURS.sub("", str(error)).split())
     if isinstance(error, kinds.RayTaskError) and "No module named 'excise" in text:
         return WorkerMismatchError(f"{_NO_EXCISE}. Ray says: {text[-400:]}")
     meanings = (

@@ -8,12 +8,13 @@ import pickle
 import platform
 import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import excise
-from excise.errors import ExciseError, SettingError, WorkerMismatchError
+from excise.errors import ExciseError, ExecutorError, SettingError, WorkerMismatchError
 from excise.executors.remote import CallBack, RemoteFunction
 
 __all__ = ["GRACE", "Inbox", "Package", "carry_out", "check_versions", "pack", "sendable", "versions"]
@@ -37,7 +38,7 @@ def pack(fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) 
         if getattr(fn, "__module__", "") == "__main__" or "<locals>" in getattr(fn, "__qualname__", ""):
             raise pickle.PicklingError("it is not a function of a module that another process can import")
         return versions(), pickle.dumps((fn, args, kwargs), protocol=pickle.HIGHEST_PROTOCOL)
-    except (pickle.PicklingError, AttributeError, TypeError) as error:
+    except Exception as error:  # Whatever an object's own pickling raises.
         name = getattr(fn, "__qualname__", repr(fn))
         raise SettingError(
             f"{name} cannot be sent to another process: {error}. Put the function at the top of a module, and give it "
@@ -57,13 +58,19 @@ def carry_out(package: Package, tell: Callable[[int, Any], object]) -> Any:  # n
 
     Raises:
         WorkerMismatchError: this worker has other versions than the caller; found before anything is run.
+        ExecutorError: the function is made of what this worker does not find, or ended its process.
     """
     asked, content = package
     check_versions(asked)
-    fn, args, kwargs = pickle.loads(content)
-    if isinstance(fn, RemoteFunction):
-        return fn(*args, on_call=_numbered(tell), **kwargs)
-    return fn(*args, **kwargs)
+    fn, args, kwargs = _unpacked(content)
+    try:
+        if not isinstance(fn, RemoteFunction):
+            return fn(*args, **kwargs)
+        with _numbered(tell) as call_back:
+            return fn(*args, on_call=call_back, **kwargs)
+    except SystemExit as error:
+        name = getattr(fn, "__qualname__", repr(fn))
+        raise ExecutorError(f"{name} ended its process: {error!r}.") from error
 
 
 def versions() -> dict[str, str]:
@@ -98,12 +105,15 @@ def check_versions(asked: dict[str, str]) -> None:
 
 def sendable(error: Exception) -> Exception:
     """The error, with where it was raised; or one that says the same if it cannot be pickled there and back."""
+    said = "".join(traceback.format_exception_only(error)).strip()
+    trace = "".join(traceback.format_exception(error))
     if not isinstance(error, ExciseError):
-        error.add_note("".join(traceback.format_exception(error)))
+        error.add_note(trace)
     try:
         pickle.loads(pickle.dumps(error))
     except Exception:
-        return RuntimeError(f"{type(error).__name__}: {error}")
+        error = RuntimeError(said)
+        error.add_note(trace)
     return error
 
 
@@ -125,16 +135,42 @@ class Inbox:
             if number < self._next:
                 return
             self._next = number + 1
-            if self._on_call is not None:
+            if self._on_call is None:
+                return
+            try:
                 self._on_call(message)
+            except (SystemExit, KeyboardInterrupt) as error:  # Would end a thread that others wait for.
+                raise ExecutorError(f"who is called back ended with {error!r}.") from error
 
 
-def _numbered(tell: Callable[[int, Any], object]) -> CallBack:
-    count = 0
+def _unpacked(content: bytes) -> tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]:
+    try:
+        return pickle.loads(content)
+    except AttributeError as error:
+        raise ExecutorError(
+            f"a worker does not find what the function or its arguments are made of: {error}. What is defined in a "
+            f"script or a notebook is not there; put it into modules that workers can import."
+        ) from error
+
+
+@contextmanager
+def _numbered(tell: Callable[[int, Any], object]) -> Iterator[CallBack]:
+    """A way to call back, from any thread of a function's for as long as the block is open: no longer than it runs."""
+    lock = threading.Lock()
+    count, is_open = 0, True
 
     def call_back(message: Any) -> None:  # noqa: ANN401 - anything may be told
         nonlocal count
-        tell(count, message)
-        count += 1
+        with lock:
+            if not is_open:
+                raise ExecutorError(
+                    "the function has ended, so that nobody hears what its threads call back with."
+                )
+            tell(count, message)
+            count += 1
 
-    return call_back
+    try:
+        yield call_back
+    finally:
+        with lock:
+            is_open = False

@@ -1,9 +1,9 @@
 """A process that carries functions out for the one that started it: `python -m excise.executors.worker`.
 
 Functions come through its standard input and what happens goes to its standard output, as frames; what a function
-prints goes to standard error. When its standard input ends, because whoever started it has gone, or when it is asked to
-end, it interrupts its function, which may write down that it was, and ends: a sweep that was killed leaves nothing
-running.
+prints goes to standard error, and what it reads is empty. When its standard input ends, because whoever started it has
+gone, or when it is asked to end, it interrupts its function, which may write down that it was, and ends: a sweep that
+was killed leaves nothing running.
 """
 
 import os
@@ -34,9 +34,12 @@ def main() -> None:
 def _work() -> NoReturn:
     out = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    sys.path[:] = read_frame(sys.stdin.buffer)  # Modules are found where the caller finds them.
+    source = os.fdopen(os.dup(sys.stdin.fileno()), "rb")
+    with open(os.devnull, "rb") as nothing:  # What a function reads, or a command that it starts.
+        os.dup2(nothing.fileno(), sys.stdin.fileno())
+    sys.path[:] = read_frame(source)  # Modules are found where the caller finds them.
     packages: queue.SimpleQueue[Package] = queue.SimpleQueue()
-    threading.Thread(target=_read, args=(sys.stdin.buffer, packages), daemon=True).start()
+    threading.Thread(target=_read, args=(source, packages), daemon=True).start()
     while True:
         package = packages.get()
         try:
