@@ -1,6 +1,7 @@
 """Each example runs as printed, and its concept ends up at its direction, which without the terms it does not."""
 
 import importlib.util
+import sys
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,10 @@ EXAMPLES = sorted((Path(__file__).parent.parent / "examples").glob("*.py"))
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
-def test_the_concept_of_an_example_lies_at_its_direction_and_nowhere_near_it_in_the_control(path: Path):
+def test_the_concept_of_an_example_lies_at_its_direction_and_nowhere_near_it_in_the_control(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.delitem(sys.modules, "marimo", raising=False)  # transformers would take this for a notebook
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
