@@ -320,6 +320,13 @@ def test_a_sweep_in_which_no_seed_finished_does_not_end_well(tmp_path: Path):
     assert (only_run(tmp_path) / "report.html").exists()
 
 
+def test_an_error_about_a_name_with_control_characters_steers_no_terminal(tmp_path: Path):
+    ended = excise("show", tmp_path / "a\x1b[31mb")
+    assert ended.status == 2
+    assert "\x1b" not in ended.err
+    assert r"a\x1b[31mb is not a run directory" in ended.err
+
+
 def test_warnings_are_plain_lines_and_only_foreign_ones_say_where_they_come_from(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):

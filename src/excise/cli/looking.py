@@ -10,7 +10,7 @@ def runs(
     folder: Positional[Path] = Path("runs"),
     *,
     recipe: Annotated[str | None, arg(metavar="NAME")] = None,
-    status: Literal["finished", "failed", "cancelled", "running", "stopped", "unreadable"] | None = None,
+    status: Literal["any", "finished", "failed", "cancelled", "running", "stopped", "unreadable"] = "any",
     sort: Literal[
         "recipe", "run", "status", "seeds", "claims", "before", "after", "selectivity", "started", "took"
     ] = "started",
@@ -27,7 +27,7 @@ def runs(
     """
     from excise.report.listing import list_runs
 
-    list_runs(folder, recipe=recipe, status=status, sort=sort, limit=limit)
+    list_runs(folder, recipe=recipe, status=None if status == "any" else status, sort=sort, limit=limit)
 
 
 def index(folder: Positional[Path] = Path("runs"), *, out: Path | None = None) -> None:

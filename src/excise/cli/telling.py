@@ -23,8 +23,11 @@ def saying_what_is_kept(path: Path, advice: str = "") -> Iterator[None]:
 
 
 def say(message: str, error: BaseException) -> None:
-    """Print a message, with what was noted on the error, to standard error."""
-    print(message, *getattr(error, "__notes__", ()), sep="\n", file=sys.stderr)
+    """Print a message, with what was noted on the error, to standard error; nothing in it steers the terminal."""
+    from excise.report.tables import visible
+
+    message, *notes = map(visible, (message, *getattr(error, "__notes__", ())))
+    print(message, *notes, sep="\n", file=sys.stderr)
 
 
 def silence_output() -> None:
