@@ -50,7 +50,7 @@ def test_who_is_called_back_cannot_end_the_executor(kind: type[BaseException]):
 
 def test_a_function_that_leaves_its_process_is_no_worker_that_died():
     with Processes(1) as executor:
-        with pytest.raises(ExecutorError, match=r"leave ended its process: SystemExit\(3\)") as raised:
+        with pytest.raises(ExecutorError, match=r"the function ended its process: SystemExit\(3\)") as raised:
             executor.submit(errands.leave).result(WAIT)
         assert type(raised.value) is ExecutorError
         assert executor.submit(errands.square, 3).result(WAIT) == 9

@@ -78,7 +78,7 @@ def work(package: Package, paths: Sequence[str], mailbox: Any, task: str) -> byt
                 ),
             )
         return pickle.dumps(end, protocol=pickle.HIGHEST_PROTOCOL)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         return pickle.dumps(("error", sendable(error)))
 
 

@@ -58,19 +58,15 @@ def carry_out(package: Package, tell: Callable[[int, Any], object]) -> Any:  # n
 
     Raises:
         WorkerMismatchError: this worker has other versions than the caller; found before anything is run.
-        ExecutorError: the function is made of what this worker does not find, or ended its process.
+        ExecutorError: the function is made of what this worker does not find.
     """
     asked, content = package
     check_versions(asked)
     fn, args, kwargs = _unpacked(content)
-    try:
-        if not isinstance(fn, RemoteFunction):
-            return fn(*args, **kwargs)
-        with _numbered(tell) as call_back:
-            return fn(*args, on_call=call_back, **kwargs)
-    except SystemExit as error:
-        name = getattr(fn, "__qualname__", repr(fn))
-        raise ExecutorError(f"{name} ended its process: {error!r}.") from error
+    if not isinstance(fn, RemoteFunction):
+        return fn(*args, **kwargs)
+    with _numbered(tell) as call_back:
+        return fn(*args, on_call=call_back, **kwargs)
 
 
 def versions() -> dict[str, str]:
@@ -103,8 +99,10 @@ def check_versions(asked: dict[str, str]) -> None:
         )
 
 
-def sendable(error: Exception) -> Exception:
+def sendable(error: Exception | SystemExit) -> Exception:
     """The error, with where it was raised; or one that says the same if it cannot be pickled there and back."""
+    if isinstance(error, SystemExit):
+        return ExecutorError(f"the function ended its process: {error!r}.")
     said = "".join(traceback.format_exception_only(error)).strip()
     trace = "".join(traceback.format_exception(error))
     if not isinstance(error, ExciseError):

@@ -45,7 +45,7 @@ def _work() -> NoReturn:
         try:
             result = carry_out(package, lambda number, message: write_frame(out, ("call", number, message)))
             write_frame(out, ("result", result))
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             write_frame(out, ("error", sendable(error)))
 
 
