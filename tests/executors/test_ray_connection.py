@@ -120,3 +120,33 @@ def test_without_an_address_ray_is_started_here_and_ends_with_the_executor():
     shown, is_connected, refused = ran.stdout.splitlines()
     assert (shown, is_connected, ran.stderr) == ("[0, 1, 2] 1 True", "False", "")
     assert "'127.0.0.1:6379' came). Use another process." in refused
+
+
+@pytest.mark.parametrize(
+    ("prefix", "advice"), [("ray://", "port is the one of Ray's client server"), ("", "ray start --address=")]
+)
+def test_a_server_that_is_not_rays_is_told_with_advice_for_its_kind_of_address(
+    monkeypatch: pytest.MonkeyPatch, prefix: str, advice: str
+):
+    import ray
+
+    def refuse(**_options: object) -> None:
+        raise ConnectionError("timed out.")
+
+    monkeypatch.setattr(ray, "init", refuse)
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        server.listen()
+        address = f"{prefix}127.0.0.1:{server.getsockname()[1]}"
+        threading.Thread(target=_greet, args=(server,), daemon=True).start()
+        with pytest.raises(UnreachableError, match=f"cannot be joined: timed out. .*{advice}") as raised:
+            RayExecutor(address)
+    assert ("from elsewhere, take ray://" in str(raised.value)) == (not prefix)
+
+
+def _greet(server: socket.socket) -> None:
+    """Answer as a server of HTTP/2 does, and say no more."""
+    connection, _ = server.accept()
+    with connection:
+        connection.recv(100)
+        connection.sendall(bytes([0, 0, 0, 4, 0, 0, 0, 0, 0]))

@@ -177,3 +177,10 @@ class OddError(Exception):
 
 def fail_oddly() -> None:
     raise OddError(1, 2)
+
+
+def wait_long(marker: str) -> None:
+    """Writes down in which process it waits, whole at once, and waits."""
+    Path(f"{marker}.new").write_text(str(os.getpid()))
+    Path(f"{marker}.new").rename(marker)
+    time.sleep(120)

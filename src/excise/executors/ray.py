@@ -4,6 +4,7 @@ A function is a task of Ray's. As many as there are slots are Ray's to schedule;
 be cancelled. One thread waits for what ends and for what is called back.
 """
 
+import atexit
 import concurrent.futures
 import contextlib
 import itertools
@@ -104,6 +105,8 @@ class RayExecutor(Executor):
         self._killed = False
         warming = ray.remote(warm_up).options(**options, scheduling_strategy="SPREAD")
         self._warming = [warming.remote() for _ in range(self.slots)]
+        # Before Ray's own end, which would end the program with an error while the watcher asks for results.
+        atexit.register(self.shutdown, cancel_futures=True)
 
     def _start(
         self, fn: Callable[..., T], args: tuple[Any, ...], kwargs: dict[str, Any], on_call: OnCall | None
@@ -132,6 +135,8 @@ class RayExecutor(Executor):
             self._let_go()
         elif wait:
             self._watcher.join()
+        if wait:
+            atexit.unregister(self.shutdown)
 
     def _watch(self) -> None:
         """Give Ray what waits and see it out, until there is nothing more to come."""

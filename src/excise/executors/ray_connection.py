@@ -201,10 +201,13 @@ def _refused(address: str, error: Exception) -> Exception:
             f"the Ray cluster at {address!r} runs other versions than this process: {text} Install the same ones; "
             f"`excise freeze --extras ray` lists those here."
         )
-    return UnreachableError(
-        f"the Ray cluster at {address!r} cannot be joined: {text} This machine must be part of the cluster "
-        f"(`ray start --address={address}`) to take an address of that kind; from elsewhere, take ray://host:10001."
+    advice = (
+        "See that the port is the one of Ray's client server on the head (10001 if nobody chose another)."
+        if address.startswith("ray://")
+        else f"This machine must be part of the cluster (`ray start --address={address}`) to take an address of that "
+        f"kind; from elsewhere, take ray://host:10001."
     )
+    return UnreachableError(f"the Ray cluster at {address!r} cannot be joined: {text.rstrip('.')}. {advice}")
 
 
 @contextmanager

@@ -4,6 +4,7 @@ A job and its caller share a file system, and nothing else: no ports, no address
 files in the executor's folder (`letters`), and one thread of the caller's reads them.
 """
 
+import atexit
 import concurrent.futures
 import contextlib
 import os
@@ -96,6 +97,7 @@ class SlurmExecutor(Executor):
         self._watcher: threading.Thread | None = None
         self._closed = False
         self._killed = False
+        atexit.register(self.shutdown, cancel_futures=True)  # A program that ends leaves no jobs.
 
     def _start(
         self, fn: Callable[..., T], args: tuple[Any, ...], kwargs: dict[str, Any], on_call: OnCall | None
@@ -130,6 +132,8 @@ class SlurmExecutor(Executor):
             self._changed.notify()
         if wait and self._watcher is not None:
             self._watcher.join()
+        if wait:
+            atexit.unregister(self.shutdown)
         if self._is_temporary and (wait or self._watcher is None):
             shutil.rmtree(self._folder, ignore_errors=True)
 
