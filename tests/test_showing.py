@@ -172,7 +172,14 @@ def test_a_frame_has_its_index_first_short_numbers_words_for_truth_and_room_for_
         index=pd.Index(["red", "cyan"], name="color"),
     )
     text = frame_table(values, truth=("passed", "failed"))
-    assert re.findall(r"<th(?: class=n)?>(.*?)</th>", text) == ["color", "measured", "holds", "what", "red", "cyan"]
+    assert re.findall(r"<th(?: class=n)?>(.*?)</th>", text) == [
+        "color",
+        "measured",
+        "holds",
+        "what",
+        "red",
+        "cyan",
+    ]
     assert "<td class=n>1.2e-9</td><td>passed</td><td>short</td>" in text
     assert f"<td class=n></td><td>failed</td><td class=sentence>{claim}</td>" in text
     counted = frame_table(values.reset_index(drop=True))
