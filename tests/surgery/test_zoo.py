@@ -7,6 +7,7 @@ from typing import Any, Literal
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.testing import assert_close
 
 from excise.surgery import Edit, plan
 from excise.surgery.copying import copied
