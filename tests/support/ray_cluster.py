@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import tempfile
 from typing import Any
 
@@ -56,11 +57,15 @@ class ThreeNodes:
         return any(node.node_id == node_id for node in self._cluster.worker_nodes)
 
     def _add(self, **options: Any) -> None:
-        self._cluster.add_node(
-            num_cpus=1,
-            object_store_memory=_STORE,
-            include_dashboard=False,
-            node_ip_address="127.0.0.1",
-            temp_dir=self._folder,
-            **options,
-        )
+        before = signal.getsignal(signal.SIGTERM)
+        try:
+            self._cluster.add_node(
+                num_cpus=1,
+                object_store_memory=_STORE,
+                include_dashboard=False,
+                node_ip_address="127.0.0.1",
+                temp_dir=self._folder,
+                **options,
+            )
+        finally:
+            signal.signal(signal.SIGTERM, before)  # A node takes it for itself, and other tests need it.
