@@ -16,11 +16,11 @@ from excise.trackers.guarded import Guard, Limits
 
 __all__ = ["Tracking", "patience_of"]
 
-_SHARE = 0.04
+_SHARE = 0.025
 """How much longer than it took a run may wait for its trackers; the rest of 5 % is what they cost while it goes."""
 
-_SHORTEST = 0.5
-"""Seconds that trackers get in any case: 4 % of a run of seconds would be gone before a file is closed."""
+_SHORTEST = 0.3
+"""Seconds that trackers get in any case: that share of a run of seconds would be gone before a file is closed."""
 
 
 @runtime_checkable
@@ -42,8 +42,8 @@ class Tracking(AbstractContextManager["Tracking", None]):
 
     Args:
         trackers: objects with `start`, `log` and `finish`; none is fine.
-        patience: how many seconds the end waits for trackers that are not done; None is 4 % of the time that the
-            run took, and half a second at least. The variable EXCISE_TRACKER_PATIENCE says so for all runs.
+        patience: how many seconds the end waits for trackers that are not done; None is 2.5 % of the time that the
+            run took, and 0.3 s at least. The variable EXCISE_TRACKER_PATIENCE says so for all runs.
         limits: how much each may ask while the run goes.
 
     Raises:
