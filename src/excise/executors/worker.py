@@ -43,10 +43,18 @@ def _work() -> NoReturn:
     while True:
         package = packages.get()
         try:
-            result = carry_out(package, lambda number, message: write_frame(out, ("call", number, message)))
-            write_frame(out, ("result", result))
+            result = carry_out(package, lambda number, message: _tell(out, ("call", number, message)))
+            _tell(out, ("result", result))
         except (Exception, SystemExit) as error:
-            write_frame(out, ("error", sendable(error)))
+            _tell(out, ("error", sendable(error)))
+
+
+def _tell(pipe: IO[bytes], message: object) -> None:
+    """Send a message; where nobody is left to hear it, there is nobody to work for either."""
+    try:
+        write_frame(pipe, message)
+    except BrokenPipeError:
+        raise KeyboardInterrupt from None
 
 
 def _read(pipe: IO[bytes], packages: "queue.SimpleQueue[Package]") -> None:
