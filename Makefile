@@ -54,13 +54,14 @@ format: $(VENV)/.dev  ## let ruff rewrite what it can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(VENV)/.dev  ## our loops beside Lightning, our pruning beside Torch-Pruning; what a start costs
+bench: $(VENV)/.dev  ## our loops beside Lightning, our pruning beside Torch-Pruning, sweeps beside Ray; what starts and trackers cost
 	$(BIN)/python benchmarks/lightning_loop.py
 	$(BIN)/python benchmarks/lightning_adapter.py
 	$(BIN)/python benchmarks/sweep.py
 	$(BIN)/python benchmarks/startup.py
 	$(BIN)/python benchmarks/surgery.py
 	$(BIN)/python benchmarks/trackers.py
+	$(BIN)/python benchmarks/ray_sweep.py
 
 notebooks: $(VENV)/.dev  ## run the notebooks and export each as a page and as .ipynb, into build/notebooks/
 	$(BIN)/python notebooks/export.py
