@@ -99,7 +99,7 @@ def test_the_source_of_excise_comes_with_its_files_and_its_version(tmp_path: Pat
         assert str(Path("/root", "excise", name)) in files
     assert not any("__pycache__" in path for path in files)
     (metadata,) = (path for path in files if path.endswith("METADATA"))
-    place = tmp_path / metadata.removeprefix("/root/")
+    place = tmp_path / Path(metadata).relative_to("/root")
     place.parent.mkdir(parents=True)
     place.write_bytes(files[metadata].read_bytes())
     (found,) = distributions(name="excise", path=[os.fspath(tmp_path)])
