@@ -40,7 +40,7 @@ def test_a_sweep_trains_on_the_executor_that_is_named_which_is_closed_after_it(
 
     def run_chunks(*args: object, executor: Executor, **settings: object) -> None:
         used.append(executor)
-        genuine(*args, executor=executor, **settings)  # pyright: ignore[reportArgumentType]
+        genuine(*args, executor=executor, **settings)  # pyright: ignore[reportArgumentType] - passed on as they came
 
     monkeypatch.setattr(sweep, "run_chunks", run_chunks)
     assert excise(monkeypatch, "run", "2.6", "--seeds", "2", "--workers", "1", "--executor", name) == 0

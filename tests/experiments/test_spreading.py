@@ -248,7 +248,7 @@ class Forgetful(Afar):
     def _start(self, fn: Any, args: Any, kwargs: Any, on_call: Any):
         if 1 in args[0].seeds and len(args[0].seeds) > 1:
             heard = on_call
-            on_call = lambda message: getattr(message, "seed", 0) == 1 or heard(message)  # noqa: E731
+            on_call = lambda message: getattr(message, "seed", 0) == 1 or heard(message)  # noqa: E731 - the argument is replaced
         return super()._start(fn, args, kwargs, on_call)
 
 

@@ -133,7 +133,7 @@ def test_each_curve_is_a_line_in_the_legend_and_no_two_look_the_same():
         np.testing.assert_array_equal(line.get_xdata(), alignment)
         np.testing.assert_array_equal(line.get_ydata(), values)
     # matplotlib keeps dashes of a line only as a private pair (offset, lengths).
-    looks = {(line.get_color(), str(getattr(line, "_unscaled_dash_pattern"))) for line in lines}  # noqa: B009
+    looks = {(line.get_color(), str(getattr(line, "_unscaled_dash_pattern"))) for line in lines}  # noqa: B009 - private: type checkers refuse the plain name
     assert len(looks) == 28
     legend = axes.get_legend()
     assert legend is not None

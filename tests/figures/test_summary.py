@@ -46,7 +46,7 @@ def parts(hues: int = 24):
 def summary(**changed: object) -> Picture:
     given = parts() | changed
     latents = [given.pop(key) for key in ("latents", "rgb", "reconstructed")]
-    return condition_summary(*latents, name="s", title="t", **given)  # pyright: ignore[reportArgumentType]
+    return condition_summary(*latents, name="s", title="t", **given)  # pyright: ignore[reportArgumentType] - arguments come by name from the test
 
 
 def test_both_views_show_every_latent():

@@ -29,7 +29,7 @@ def listed(folder: Path, *, width: int = 500, terminal: bool = False, **asked: o
     console = Console(
         file=io.StringIO(), width=width, force_terminal=terminal, no_color=True, highlight=False
     )
-    list_runs(folder, console=console, **asked)  # pyright: ignore[reportArgumentType]
+    list_runs(folder, console=console, **asked)  # pyright: ignore[reportArgumentType] - arguments come by name from the test
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue().splitlines()
 

@@ -143,9 +143,9 @@ def test_a_timeline_cannot_be_changed():
         with pytest.raises(ValueError, match="read-only"):
             changed.table["a"][0] = 5.0
         with pytest.raises(TypeError):
-            changed.table["b"] = np.zeros(10)  # pyright: ignore[reportIndexIssue]
+            changed.table["b"] = np.zeros(10)  # pyright: ignore[reportIndexIssue] - that it is refused is the test
         with pytest.raises(TypeError):
-            changed.actions[3] = ("x",)  # pyright: ignore[reportIndexIssue]
+            changed.actions[3] = ("x",)  # pyright: ignore[reportIndexIssue] - that it is refused is the test
 
 
 @pytest.mark.parametrize("step", [-1, 10, 10**9])

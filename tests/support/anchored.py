@@ -74,7 +74,7 @@ class Autoencoder(pl.LightningModule):
         self.rates: list[float] = []
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        self.rates.append(self.optimizers().param_groups[0]["lr"])  # pyright: ignore[reportAttributeAccessIssue]
+        self.rates.append(self.optimizers().param_groups[0]["lr"])  # pyright: ignore[reportAttributeAccessIssue] - one optimiser
         return nn.functional.mse_loss(self.model(batch[0]), batch[1])
 
     def validation_step(self, batch: Batch, batch_idx: int) -> Tensor:

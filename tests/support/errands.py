@@ -23,7 +23,7 @@ def fail(what: str) -> None:
 
 def fail_unpicklably() -> None:
     error = ValueError("unpicklable")
-    error.more = lambda: None  # pyright: ignore[reportAttributeAccessIssue]
+    error.more = lambda: None  # pyright: ignore[reportAttributeAccessIssue] - an attribute that cannot be pickled
     raise error
 
 

@@ -90,10 +90,10 @@ def taken_out(model: nn.Module, basis: Tensor, plain: list[str], behind_gains: l
     with ExitStack() as stack:
         for name in behind_gains:
             gain = cast(Tensor, model.get_submodule(name).weight).detach()
-            change: Any = lambda _m, _a, y, gain=gain: without(y, basis, gain)  # noqa: E731
+            change: Any = lambda _m, _a, y, gain=gain: without(y, basis, gain)  # noqa: E731 - one of several edits, chosen here
             stack.callback(model.get_submodule(name).register_forward_hook(change).remove)
         for name in plain:
-            project: Any = lambda _m, _a, y: without(y, basis)  # noqa: E731
+            project: Any = lambda _m, _a, y: without(y, basis)  # noqa: E731 - one of several edits, chosen here
             stack.callback(model.get_submodule(name).register_forward_hook(project).remove)
         yield
 

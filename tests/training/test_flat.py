@@ -49,7 +49,7 @@ def test_backward_adds_up_in_the_buffer_and_clearing_keeps_the_views():
     gradient = buffer.grad
     for _ in range(2):
         flat.clear_gradients()
-        sum((values * 2).sum() for values in flat.trained).backward()  # pyright: ignore[reportAttributeAccessIssue]
+        sum((values * 2).sum() for values in flat.trained).backward()  # pyright: ignore[reportAttributeAccessIssue] - a sum of tensors is a tensor
         assert buffer.grad is gradient
         assert gradient is not None
         assert gradient.sum() == 2 * sum(values.numel() for values in flat.trained)

@@ -181,7 +181,7 @@ def test_a_step_that_returns_a_table_keeps_the_rest_of_it():
 def test_a_compiled_module_is_anchored_too():
     module = Autoencoder()
     module.model.compile(backend="eager")
-    compiled = Autoencoder(torch.compile(net(), backend="eager"))  # pyright: ignore[reportArgumentType]
+    compiled = Autoencoder(torch.compile(net(), backend="eager"))  # pyright: ignore[reportArgumentType] - looser than the annotation
     for one in (module, compiled):
         with suited_to(one):
             trainer(None, AnchoringCallback(anchoring(), model="model")).fit(one, StreamLoader(stream()))
@@ -235,7 +235,7 @@ def test_a_function_of_the_users_finds_the_labels():
     data = torch.utils.data.DataLoader(
         torch.utils.data.TensorDataset(inputs, inputs, (inputs[:, 0] > 0.67).float()), batch_size=8
     )
-    callback = AnchoringCallback(anchoring(), model="model", labels=lambda batch: {"warm": batch[2]})  # pyright: ignore[reportIndexIssue]
+    callback = AnchoringCallback(anchoring(), model="model", labels=lambda batch: {"warm": batch[2]})  # pyright: ignore[reportIndexIssue] - looser than the annotation
     trainer(None, callback).fit(module, data)
     assert callback.label_counts["warm"] == 4 * int((inputs[:, 0] > 0.67).sum())
     with pytest.raises(SettingError, match="this list does not"):

@@ -82,7 +82,7 @@ def test_a_loader_that_shuffles_goes_on_to_the_same_bits_from_the_end_of_an_epoc
     def shuffled() -> DataLoader:
         inputs = stream().inputs
         rows = [(x, x, {"warm": (x[0] > 0.67).float()}) for x in inputs]
-        return DataLoader(rows, batch_size=8, shuffle=True)  # pyright: ignore[reportArgumentType]
+        return DataLoader(rows, batch_size=8, shuffle=True)  # pyright: ignore[reportArgumentType] - a list of rows is a dataset
 
     # In epochs: counting steps alone, Lightning resumes the epoch that has ended for one batch more.
     settings = {"every": 0, "validated": validated, "max_epochs": 4, "max_steps": -1}

@@ -105,7 +105,7 @@ def _posting(mailbox: Any) -> Iterator["queue.SimpleQueue[Letter | None]"]:  # n
         raise failures[0]
 
 
-def _post(mailbox: Any, letters: "queue.SimpleQueue[Letter | None]", failures: list[Exception]) -> None:  # noqa: ANN401
+def _post(mailbox: Any, letters: "queue.SimpleQueue[Letter | None]", failures: list[Exception]) -> None:  # noqa: ANN401 - an actor has no type
     import ray
 
     pause = threading.Event()

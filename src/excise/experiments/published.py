@@ -182,7 +182,7 @@ def sweeps() -> dict[str, SweepFigures]:
         row["recipe"]: SweepFigures(
             recipe=row.pop("recipe"),
             quantity=row.pop("quantity"),
-            **{name: int(text) if name in counts else Printed.read(text) for name, text in row.items()},  # pyright: ignore[reportArgumentType]
+            **{name: int(text) if name in counts else Printed.read(text) for name, text in row.items()},  # pyright: ignore[reportArgumentType] - pydantic checks what the file holds
         )
         for row in _table("sweeps.csv")
     }
@@ -195,7 +195,7 @@ def targets() -> tuple[Target, ...]:
             recipe=row["recipe"],
             quantity=row["quantity"],
             statistic=row["statistic"],  # pyright: ignore[reportArgumentType] - a test looks at every row
-            holds=row["holds"],  # pyright: ignore[reportArgumentType]
+            holds=row["holds"],  # pyright: ignore[reportArgumentType] - pydantic checks what the file holds
             value=Printed.read(row["value"]),
             tolerance=float(row["tolerance"]) if row["tolerance"] else None,
         )

@@ -45,7 +45,7 @@ def whole(value: object, place: str) -> int:
     truth = isinstance(value, bool) or str(getattr(value, "dtype", "")).endswith("bool")
     try:
         if not truth:
-            return operator.index(value)  # pyright: ignore[reportArgumentType]
+            return operator.index(value)  # pyright: ignore[reportArgumentType] - what has no index raises TypeError, which is told
     except TypeError:
         pass
     raise SettingError(f"{place} are whole numbers; {value!r} came.")

@@ -109,7 +109,7 @@ def _same_function(model: nn.Module, changes: Changes, search: Search) -> nn.Mod
 class _EmptyOnMeta(TorchFunctionMode):
     """Weights, which torch makes empty and then fills, take no memory; tables that are computed are real."""
 
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:  # noqa: ANN401
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:  # noqa: ANN401 - torch's protocol has no types
         """See torch; whatever is called may take and give anything."""
         kwargs = dict(kwargs or {})
         if func is torch.empty:

@@ -289,7 +289,7 @@ class _Recorder(TorchFunctionMode):
         self.stack: list[tuple[str, int]] = [("", 0)]
         self.rms_norms: dict[str, tuple[str, float]] = {}
 
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:  # noqa: ANN401
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:  # noqa: ANN401 - torch's protocol has no types
         """See torch; whatever is called may take and give anything."""
         kwargs = kwargs or {}
         name, _ = _plain(func)

@@ -329,7 +329,7 @@ def _swap(model: nn.Module, swap: Swap) -> None:
     if swap.kind == "layer_norm":
         if not isinstance(old, nn.LayerNorm | NarrowedLayerNorm):
             raise _wrong_model(f"{swap.path!r} is a LayerNorm there and a {type(old).__name__} here")
-        new: nn.Module = NarrowedLayerNorm(old, swap.width)  # pyright: ignore[reportArgumentType]
+        new: nn.Module = NarrowedLayerNorm(old, swap.width)  # pyright: ignore[reportArgumentType] - the swap was planned on such a layer
     elif swap.kind == "projected":
         new = Projected(old, torch.tensor(swap.basis), torch.tensor(swap.scale) if swap.scale else None)
     else:

@@ -242,7 +242,7 @@ class _Changing(TorchFunctionMode):
         self.taken: dict[int, tuple[Any, ...]] = {}
         self.serial = 0
 
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:  # noqa: ANN401
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:  # noqa: ANN401 - torch's protocol has no types
         """See torch; whatever is called may take and give anything."""
         kwargs = kwargs or {}
         if getattr(func, "__name__", "") == "__iter__":
