@@ -62,4 +62,4 @@ def log_means(tracking: Tracking, seeds: Sequence[int], path: Path) -> None:
 
 
 def _cell(value: object) -> str | int | float | bool | None:
-    return value if isinstance(value, str | int | float | bool | None) else "; ".join(map(str, value))  # pyright: ignore - the rest are lists
+    return value if isinstance(value, str | int | float | bool | None) else "; ".join(map(str, value))  # pyright: ignore[reportArgumentType] - the rest are lists
